@@ -34,6 +34,7 @@ type Principal struct {
 	Role     Role
 	Session  SessionID
 	Via      Via
+	IssuedAt time.Time // when this credential was made: what a revocation of "everything before" compares with
 	AuthAt   time.Time // when the password was last proven
 	Expires  time.Time // when the credential ends unless it is used again before
 	Degraded bool      // accepted without Redis: never admin, never step-up

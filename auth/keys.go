@@ -1,0 +1,33 @@
+package auth
+
+// The keys of this package in Redis. {…} is the hash tag: all keys of one user live in one cluster slot.
+//
+//	key                      type  who writes            how it ends
+//	rt:s:{utag}rnd           HASH  session create, touch PEXPIREAT min(seen+idle, abs); DEL on revocation
+//	rt:u:{utag}              ZSET  session create, end   PEXPIREAT the newest abs
+//	rt:g:{utag}              INT   revocation of a user  never (a small number per user that had one)
+//	rt:e:{utag}rnd           HASH  revocation            a minute: why the session ended, for servers that hear the DEL first
+//	rt:canary:{tag}server:n  STR   watcher               deleted at once; 10 s where its writer died between
+const (
+	sessionPrefix = "rt:s:"
+	indexPrefix   = "rt:u:"
+	epochPrefix   = "rt:g:"
+	endingPrefix  = "rt:e:"
+	canaryPrefix  = "rt:canary:"
+)
+
+// A session id is utag (12 characters, from the user id) and 16 random ones.
+const (
+	utagLen      = 12
+	sessionIDLen = 28
+)
+
+func sessionKey(id SessionID) string { return sessionPrefix + tagged(id) }
+func endingKey(id SessionID) string  { return endingPrefix + tagged(id) }
+func indexKey(utag string) string    { return indexPrefix + "{" + utag + "}" }
+func epochKey(utag string) string    { return epochPrefix + "{" + utag + "}" }
+
+func tagged(id SessionID) string { return "{" + utagOf(id) + "}" + string(id[utagLen:]) }
+
+// utagOf is the part of id that all sessions of its user share. The id's form has been checked before.
+func utagOf(id SessionID) string { return string(id[:utagLen]) }
