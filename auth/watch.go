@@ -1,0 +1,239 @@
+package auth
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"rosetree/internal/api"
+)
+
+// watcher knows every session that has sockets on this server, hears when one ends, and tells its sockets.
+//
+// A session is registered first, then its channel is subscribed and acknowledged, and then the session is read
+// again: whatever happened before is visible to that read, whatever comes after is an event. An event is a hint
+// and leads to a read. Silence is proved by a canary (watch_canary.go); while it is not, the watcher polls.
+//
+// Lock order: watcher.mu before node.mu. Neither is held across I/O or while a socket is told.
+type watcher struct {
+	// fixed after newWatcher
+	cfg    watchConfig
+	rdb    redis.UniversalClient
+	denied denials
+	log    *slog.Logger
+	met    *watchMetrics
+	reads  *reader
+	place  placement
+
+	mu       sync.Mutex
+	sessions map[SessionID]*watched
+	users    map[UserID]map[SessionID]*watched
+	observe  func(*watched, End, int) // guarded by mu: told of every end, with the number of sockets
+}
+
+// watchConfig is how often the watcher asks. The zero value of a field means its default.
+type watchConfig struct {
+	Server        string        // this process, in canary keys and receipts
+	CanaryEvery   time.Duration // pause between two canaries
+	CanaryTimeout time.Duration // a canary that takes longer is lost: the watcher is blind
+	PollEvery     time.Duration // while blind: does every session still exist?
+	SweepEvery    time.Duration // always: does every session still exist? (FLUSHDB, SWAPDB and lost keys make no event)
+	ReadEvery     time.Duration // always: read every session (an overwritten key still exists)
+}
+
+func (c watchConfig) withDefaults() watchConfig {
+	set := func(d *time.Duration, to time.Duration) {
+		if *d == 0 {
+			*d = to
+		}
+	}
+	set(&c.CanaryEvery, 250*time.Millisecond)
+	set(&c.CanaryTimeout, 500*time.Millisecond)
+	set(&c.PollEvery, 500*time.Millisecond)
+	set(&c.SweepEvery, 5*time.Second)
+	set(&c.ReadEvery, 30*time.Second)
+	return c
+}
+
+// denials is what this server knows to be revoked, whatever Redis says. Implemented by denylist.
+type denials interface {
+	check(Principal) (End, bool)
+}
+
+// placement says which Redis server holds a session. Implemented by single and cluster.
+type placement interface {
+	nodeOf(SessionID) *node
+	all() []*node
+	run(ctx context.Context) error
+}
+
+// watched is one session with sockets on this server.
+type watched struct {
+	// fixed after it was made
+	id      SessionID
+	user    UserID
+	channel string // "" where Redis holds nothing of it (a legacy token)
+
+	// guarded by watcher.mu
+	now     Principal
+	node    *node // nil where channel is ""
+	sockets map[*watching]struct{}
+}
+
+// watching is one socket's interest in a session.
+type watching struct {
+	end  func(End)
+	over atomic.Bool // told, or not interested any more; whoever sets it first wins
+}
+
+func (w *watching) tell(e End) {
+	if w.over.CompareAndSwap(false, true) {
+		w.end(e)
+	}
+}
+
+// watch registers p's session, waits until Redis has acknowledged the subscription and reads the session again.
+// When it returns without error, an end of the session leads to one call of end, which must not block. A call
+// that had begun before stop may still be running when stop returns; none begins afterwards. With an error there
+// is nothing to stop; end may then have been called as well.
+func (w *watcher) watch(ctx context.Context, p Principal, end func(End)) (stop func(), now Principal, err error) {
+	sock := &watching{end: end}
+	if p.Via != ViaLegacy && len(p.Session) != sessionIDLen {
+		return nil, Principal{}, api.Unauthenticated("not a session")
+	}
+	s, acknowledged := w.register(p, sock)
+	stop = func() {
+		sock.over.Store(true)
+		w.forget(s, sock)
+	}
+	select {
+	case <-acknowledged:
+	case <-ctx.Done():
+		stop()
+		return nil, Principal{}, ctx.Err()
+	}
+	now, over, err := w.ask(ctx, p)
+	if err != nil || over != nil {
+		stop() // this socket learns it from the error; the session's other sockets from end
+	}
+	switch {
+	case err != nil:
+		return nil, Principal{}, err
+	case over != nil:
+		w.end(p.Session, *over)
+		return nil, Principal{}, endProblem(*over)
+	}
+	if sock.over.Load() { // it ended while it was being registered, and this socket has been told
+		return nil, Principal{}, api.Unauthenticated("this session has ended; log in again")
+	}
+	w.learn(now)
+	return stop, now, nil
+}
+
+// register makes p's session known, so that from here on every sweep and every row of the ledger sees it.
+// The channel is closed once its subscription is acknowledged, or once it is clear that only polling is left.
+func (w *watcher) register(p Principal, sock *watching) (*watched, <-chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.sessions[p.Session]
+	if s == nil {
+		s = &watched{id: p.Session, user: p.User, now: p, sockets: map[*watching]struct{}{}}
+		w.sessions[s.id] = s
+		if w.users[s.user] == nil {
+			w.users[s.user] = map[SessionID]*watched{}
+		}
+		w.users[s.user][s.id] = s
+		if p.Via != ViaLegacy {
+			s.node = w.place.nodeOf(s.id)
+			s.channel = s.node.prefix + sessionKey(s.id)
+		}
+		w.met.watched.Inc()
+	}
+	s.sockets[sock] = struct{}{}
+	if s.node == nil {
+		return s, closedChan
+	}
+	return s, s.node.add(s)
+}
+
+var closedChan = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// forget takes one socket away, and the session with the last of them.
+func (w *watcher) forget(s *watched, sock *watching) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(s.sockets, sock)
+	if len(s.sockets) == 0 && w.sessions[s.id] == s {
+		w.drop(s)
+	}
+}
+
+// drop removes s. The caller holds mu.
+func (w *watcher) drop(s *watched) {
+	delete(w.sessions, s.id)
+	delete(w.users[s.user], s.id)
+	if len(w.users[s.user]) == 0 {
+		delete(w.users, s.user)
+	}
+	if s.node != nil {
+		s.node.remove(s)
+	}
+	w.met.watched.Dec()
+}
+
+// end tells all sockets of a session that it is over.
+func (w *watcher) end(id SessionID, e End) (sockets int) {
+	w.mu.Lock()
+	s := w.sessions[id]
+	if s == nil {
+		w.mu.Unlock()
+		return 0
+	}
+	w.drop(s)
+	told := s.sockets
+	s.sockets = nil // a later stop finds nothing to remove
+	observe := w.observe
+	w.mu.Unlock()
+
+	for sock := range told {
+		sock.tell(e)
+	}
+	if observe != nil {
+		observe(s, e, len(told))
+	}
+	w.met.ended.WithLabelValues(e.Heard, string(e.Reason)).Inc()
+	return len(told)
+}
+
+// lookup is the session as this server last read it.
+func (w *watcher) lookup(id SessionID) (Principal, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s := w.sessions[id]; s != nil {
+		return s.now, true
+	}
+	return Principal{}, false
+}
+
+// learn keeps what a read said of a session: the deadline tells an expiry from a revocation.
+func (w *watcher) learn(p Principal) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s := w.sessions[p.Session]; s != nil {
+		s.now = p
+	}
+}
+
+// run works until ctx ends.
+func (w *watcher) run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for range readers {
+		wg.Go(func() { w.reads.run(ctx) })
+	}
+	return w.place.run(ctx)
+}

@@ -1,0 +1,151 @@
+package auth
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// node hears one Redis master for every watched session that it holds.
+type node struct {
+	// fixed after newNode
+	w       *watcher
+	name    string // address, for logs
+	prefix  string // of a keyspace channel: "__keyspace@<db>__:"
+	canary  string // prefix of the canary's key, which lives on this very master
+	connect func(context.Context) (*redis.Client, error)
+	many    bool // one EXISTS may name many keys (not in a cluster)
+
+	mu    sync.Mutex
+	want  map[SessionID]*watched // guarded by mu
+	round *round                 // guarded by mu: nil while blind
+	live  bool                   // guarded by mu: subscribed, swept, and the last canary came back
+	heard time.Time              // guarded by mu: everything that ended before this instant has been seen
+}
+
+func newNode(w *watcher, name string, db string, canary string, connect func(context.Context) (*redis.Client, error)) *node {
+	return &node{w: w, name: name, prefix: "__keyspace@" + db + "__:", canary: canary, connect: connect,
+		want: map[SessionID]*watched{}}
+}
+
+// add has s watched. The channel is closed once Redis has acknowledged it, or at once while the node is blind:
+// then the poll sees it.
+func (n *node) add(s *watched) <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.want[s.id] = s
+	if n.round == nil {
+		return closedChan
+	}
+	return n.round.await(s.channel)
+}
+
+func (n *node) remove(s *watched) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.want[s.id] != s {
+		return
+	}
+	delete(n.want, s.id)
+	if n.round != nil {
+		n.round.change(s.channel)
+	}
+}
+
+func (n *node) ids() []SessionID {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	ids := make([]SessionID, 0, len(n.want))
+	for id := range n.want {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// proven is the instant before which nothing was missed, and whether events are heard now.
+func (n *node) proven() (heard time.Time, live bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.heard, n.live
+}
+
+// prove moves the watermark forward.
+func (n *node) prove(at time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if at.After(n.heard) {
+		n.heard = at
+	}
+}
+
+// run goes through rounds until ctx ends; a round is the life of one subscription connection.
+func (n *node) run(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	blind := make(chan struct{}, 1)
+	wg.Go(func() { n.poll(ctx, blind) })
+	wg.Go(func() { n.sweep(ctx) })
+	failures := 0
+	for ctx.Err() == nil {
+		r := newRound(n)
+		err := r.run(ctx)
+		wasLive := n.goBlind()
+		if ctx.Err() != nil {
+			return
+		}
+		select {
+		case blind <- struct{}{}:
+		default:
+		}
+		if failures++; wasLive {
+			failures = 1
+			n.w.log.Warn("revocations: deaf to Redis, polling", "redis", n.name, "cause", err)
+		}
+		pause(ctx, backoff(failures))
+	}
+}
+
+// backoff is short at first, because most faults end with one new connection, and stays short enough that
+// notifications which come back are used within two seconds.
+func backoff(failures int) time.Duration {
+	d := 25 * time.Millisecond << min(failures, 6)
+	return d/2 + rand.N(d/2)
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// goLive is called when events of all sessions are heard and everything that came before has been read.
+func (n *node) goLive() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.live = true
+	n.w.met.blind.WithLabelValues(n.name).Set(0)
+}
+
+func (n *node) goBlind() (wasLive bool) {
+	n.mu.Lock()
+	r := n.round
+	n.round = nil
+	wasLive, n.live = n.live, false
+	if r != nil {
+		r.release()
+	}
+	n.mu.Unlock()
+	n.w.met.blind.WithLabelValues(n.name).Set(1)
+	return wasLive
+}
+
+func (n *node) isLive() bool {
+	_, live := n.proven()
+	return live
+}

@@ -1,0 +1,41 @@
+package auth
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+)
+
+// newWatcher makes the watcher for whatever rdb leads to: one server (also behind sentinels) or a cluster.
+func newWatcher(cfg watchConfig, rdb redis.UniversalClient, denied denials, log *slog.Logger, reg prometheus.Registerer) *watcher {
+	w := &watcher{cfg: cfg.withDefaults(), rdb: rdb, denied: denied, log: log, met: newWatchMetrics(reg),
+		reads: newReader(rdb), sessions: map[SessionID]*watched{}, users: map[UserID]map[SessionID]*watched{}}
+	w.reads.hint = w.answerHint
+	if client, ok := rdb.(*redis.Client); ok {
+		w.place = newSingle(w, client)
+	}
+	return w
+}
+
+// single places every session on the one server that there is. Behind sentinels a new connection goes to
+// whoever is master then; the canary notices when that has changed.
+type single struct{ node *node }
+
+func newSingle(w *watcher, client *redis.Client) single {
+	opt := client.Options()
+	n := newNode(w, opt.Addr, strconv.Itoa(opt.DB), canaryPrefix,
+		func(context.Context) (*redis.Client, error) { return client, nil })
+	n.many = true
+	return single{n}
+}
+
+func (s single) nodeOf(SessionID) *node { return s.node }
+func (s single) all() []*node           { return []*node{s.node} }
+
+func (s single) run(ctx context.Context) error {
+	s.node.run(ctx)
+	return ctx.Err()
+}
