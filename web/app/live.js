@@ -1,0 +1,100 @@
+import { Rosetree } from './rosetree.js';
+import { api, get, sessionOver } from './api.js';
+import { batch, effect, signal } from './vendor/preact.js';
+
+/** @typedef {{id:string, email?:string, display_name?:string, role:string}} User */
+
+/** undefined while it is not known yet, null: nobody. */
+export const me = signal(/** @type {User|null|undefined} */ (undefined));
+export const session = signal(/** @type {any} */ (null));
+export const conn = signal(/** @type {import('./rosetree.js').State} */ ('idle'));
+export const rtt = signal(0);
+export const retryAt = signal(0);
+export const heardAt = signal(0);
+export const ended = signal(/** @type {import('./rosetree.js').End|null} */ (null));
+export const endedAt = signal(0);
+export const notices = signal(/** @type {any[]} */ ([]));
+export const deadline = signal(/** @type {string|null} */ (null));
+export const newBuild = signal(false);
+
+export const client = new Rosetree('/ws', { refused: whyRefused });
+
+/** A socket that will not open tells a browser nothing; HTTP does. */
+async function whyRefused() {
+  const status = await api('GET', '/api/auth/status');
+  return status.authenticated ? null : { reason: 'session_expired', code: 4501 };
+}
+
+client.on('state', (state) => batch(() => {
+  conn.value = state;
+  retryAt.value = client.retryAt;
+  heardAt.value = client.heardAt;
+}));
+client.on('pong', () => { rtt.value = client.rtt; });
+client.on('ended', (end) => batch(() => {
+  if (end.reason === 'closed') return;
+  endedAt.value = Date.now();
+  ended.value = end;
+}));
+client.on('notice', (n) => { notices.value = [n, ...notices.value.filter((o) => o.id !== n.id)]; });
+client.on('reauth', (m) => { deadline.value = m.deadline; });
+client.on('welcome', (m) => {
+  deadline.value = null;
+  if (m.session) session.value = { ...session.value, ...m.session };
+  checkBuild();
+});
+client.on('heartbeat', () => { heardAt.value = client.heardAt; });
+
+effect(() => {
+  const p = sessionOver.value;
+  if (p && me.peek() && !ended.peek()) {
+    client.close();
+    ended.value = { reason: p.code === 'unauthenticated' ? 'session_expired' : p.code, code: 4501 };
+  }
+});
+
+/** Another build on the server: said, never loaded by itself, because someone may be typing. */
+async function checkBuild() {
+  const mine = document.querySelector('meta[name=build]')?.getAttribute('content') ?? '';
+  const theirs = await get('/assets/build').catch(() => '');
+  if (theirs && !mine.includes(theirs)) newBuild.value = true;
+}
+
+/** Asks who is here, and opens the socket for them. */
+export async function begin() {
+  const status = await get('/api/auth/status');
+  batch(() => {
+    session.value = status.session ?? null;
+    me.value = status.authenticated ? status.user : null;
+  });
+  if (me.value) {
+    client.connect();
+    client.follow('notices');
+  }
+  return me.value;
+}
+
+/** After log-in: the answer already says who it is. @param {any} answer */
+export function begun(answer) {
+  batch(() => {
+    session.value = answer.session ?? null;
+    me.value = answer.user;
+  });
+  client.connect();
+  client.follow('notices');
+}
+
+/** Leaves nothing behind: the page is replaced, so that its memory goes too. */
+export async function logOut() {
+  client.close();
+  await api('POST', '/api/auth/logout', undefined, { quiet: true }).catch(() => null);
+  location.replace('/login');
+}
+
+/** The cookie's session lives on by being used; the server re-reads it before it would close the socket. */
+export async function stayIn() {
+  await api('POST', '/api/auth/refresh', {});
+  deadline.value = null;
+}
+
+addEventListener('pageshow', (e) => e.persisted && location.reload()); // a page from the back-forward cache may be somebody else's by now

@@ -1,0 +1,83 @@
+import { Dialog, Field, Trouble, toast, useForm } from '../ui.js';
+import { get, url } from '../api.js';
+import { client } from '../live.js';
+import { current, rows, summary } from '../portfolio.js';
+import { html, useEffect, useRef, useState } from '../vendor/preact.js';
+
+export const types = /** @type {[string, string][]} */ ([['buy', 'Buy'], ['sell', 'Sell'], ['dividend', 'Dividend'], ['interest', 'Interest'], ['fee', 'Fee'], ['tax', 'Tax'], ['deposit', 'Deposit'], ['withdrawal', 'Withdrawal'],
+  ['transfer_in', 'Transfer in'], ['transfer_out', 'Transfer out'], ['stock_dividend', 'Stock dividend'], ['return_of_capital', 'Return of capital'], ['reward', 'Reward'], ['adjustment', 'Adjustment']]);
+const traded = ['buy', 'sell', 'transfer_in', 'transfer_out', 'stock_dividend', 'reward', 'adjustment'];
+const symbolless = ['interest', 'fee', 'tax', 'deposit', 'withdrawal'];
+
+/** A decimal as people type it, to a decimal as the server reads it. @param {string|undefined} s */
+const decimal = (s) => (s ?? '').replace(/[\s']/g, '').replace(/,(?=\d{1,8}$)/, '.').replace(/,/g, '');
+
+/** Local date and time for an input, from an instant. @param {string|undefined} at */
+function local(at) {
+  const d = at ? new Date(at) : new Date();
+  return new Date(d.getTime() - d.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
+}
+
+/** @param {{value?:string, error?:any, onPick:(i:any) => void}} p a symbol with a search under it */
+function SymbolField({ value, error, onPick }) {
+  const [found, setFound] = useState(/** @type {any[]} */ ([]));
+  const turn = useRef(0);
+  const search = async (/** @type {string} */ q) => {
+    const mine = ++turn.current;
+    const exact = rows.get(q.toUpperCase())?.peek();
+    if (exact) onPick(exact);
+    if (!q) return setFound([]);
+    const answer = await get(url('/api/instruments', { q })).catch(() => null);
+    if (mine !== turn.current || !answer) return;
+    const list = answer.instruments ?? [];
+    setFound(list.slice(0, 12));
+    const hit = list.find((/** @type {any} */ i) => i.symbol === q.toUpperCase());
+    if (hit) onPick(hit);
+  };
+  return html`<${Field} label="Symbol" name="symbol" error=${error} required autofocus autocomplete="off" autocapitalize="characters" spellcheck=${false} list="symbols" value=${value} onInput=${(/** @type {any} */ e) => search(e.target.value.trim())} />
+    <datalist id="symbols">${found.map((i) => html`<option key=${i.symbol} value=${i.symbol}>${i.name}</option>`)}</datalist>`;
+}
+
+/** @param {Record<string, string>} f @param {string} type */
+function body(f, type) {
+  const out = /** @type {Record<string, any>} */ ({ account: f.account || undefined, type, currency: f.currency.toUpperCase(), executed_at: new Date(f.executed_at).toISOString(), note: f.note });
+  if (!symbolless.includes(type)) out.symbol = f.symbol.trim().toUpperCase();
+  for (const name of ['quantity', 'price', 'amount', 'fee', 'tax', 'fx_rate']) if (decimal(f[name])) out[name] = decimal(f[name]);
+  return out;
+}
+
+/** @param {{initial:Record<string, any>, close:() => void, done?:() => void}} p adds a transaction, or edits one that has an id */
+export function AddTransaction({ initial, close, done }) {
+  const edit = !!initial.id, portfolio = current.value;
+  const [type, setType] = useState(initial.type ?? 'buy');
+  const [accounts, setAccounts] = useState(/** @type {any[]} */ ([]));
+  const key = useRef(crypto.randomUUID());
+  const currency = useRef(/** @type {HTMLInputElement|null} */ (null)), price = useRef(/** @type {HTMLInputElement|null} */ (null));
+  useEffect(() => { get(`/api/portfolios/${portfolio}/accounts`).then((a) => setAccounts(a.accounts ?? []), () => {}); }, [portfolio]);
+  const picked = (/** @type {any} */ i) => {
+    if (currency.current && i.currency) currency.current.value = i.currency;
+    if (price.current && !price.current.value && i.price) price.current.value = i.price;
+  };
+  const form = useForm(async (f) => {
+    const tx = body(f, type);
+    if (edit) await client.call('transaction.update', { portfolio, transaction: initial.id, ...tx }, { idempotencyKey: key.current });
+    else await client.call('transaction.add', { portfolio, ...tx }, { idempotencyKey: key.current });
+    toast(edit ? 'Transaction changed' : `${types.find(([k]) => k === type)?.[1]} added`);
+    close();
+    done?.();
+  });
+  const e = form.error, trade = traded.includes(type);
+  return html`<${Dialog} title=${edit ? 'Edit transaction' : 'Add a transaction'} close=${close}><form class="stack" onSubmit=${form.submit}>
+    <div class="grid2"><${Field} label="Type" name="type" error=${e}><select id="f-type" name="type" value=${type} onChange=${(/** @type {any} */ ev) => setType(ev.target.value)}>${types.map(([k, text]) => html`<option key=${k} value=${k}>${text}</option>`)}</select><//>
+      ${symbolless.includes(type) ? html`<span></span>` : html`<div class="field"><${SymbolField} value=${initial.symbol} error=${e} onPick=${picked} /></div>`}</div>
+    ${trade ? html`<div class="grid2"><${Field} label="Quantity" name="quantity" inputmode="decimal" required value=${initial.quantity} error=${e} />
+        <${Field} label="Price" name="price" error=${e}><input id="f-price" name="price" ref=${price} inputmode="decimal" required=${['buy', 'sell'].includes(type)} value=${initial.price} aria-invalid=${e?.field === 'price' ? 'true' : undefined} /><//></div>`
+      : html`<${Field} label="Amount" name="amount" inputmode="decimal" required value=${initial.amount} error=${e} />`}
+    <div class="grid2"><${Field} label="Currency" name="currency" error=${e}><input id="f-currency" name="currency" ref=${currency} required pattern="[A-Za-z]{3}" maxlength="3" value=${initial.currency ?? summary.value?.base_currency ?? 'USD'} /><//>
+      <${Field} label="Date and time" name="executed_at" type="datetime-local" required value=${local(initial.executed_at)} error=${e} /></div>
+    <div class="grid2"><${Field} label="Fee" name="fee" inputmode="decimal" placeholder="0" value=${initial.fee === '0' ? '' : initial.fee} error=${e} /><${Field} label="Tax" name="tax" inputmode="decimal" placeholder="0" value=${initial.tax === '0' ? '' : initial.tax} error=${e} /></div>
+    <div class="grid2"><${Field} label="Account" name="account" error=${e}><select id="f-account" name="account">${accounts.map((a) => html`<option key=${a.id} value=${a.id} selected=${a.id === initial.account}>${a.name}</option>`)}</select><//>
+      <${Field} label="Note" name="note" maxlength="500" value=${initial.note} error=${e} /></div>
+    <${Trouble} error=${e} fields=${['symbol', 'quantity', 'price', 'amount', 'currency', 'executed_at', 'fee', 'tax', 'note', 'account', 'type']} />
+    <div class="foot"><button type="button" class="btn" onClick=${close}>Cancel</button><button class="btn primary" disabled=${form.busy}>${edit ? 'Save' : 'Add'}</button></div></form><//>`;
+}

@@ -1,0 +1,135 @@
+import { Delta, Dialog, Field, Icon, Menu, Segments, Trouble, useAsked, useForm } from '../ui.js';
+import { float, money, percent } from '../format.js';
+import { get, url } from '../api.js';
+import { create, current, open, paintedAt, portfolios, rows, summary, symbols, totals, base } from '../portfolio.js';
+import { Holdings } from './holdings.js';
+import { AddTransaction } from './add.js';
+import { Detail, shown } from './detail.js';
+import { html, signal, useEffect, useRef, useState } from '../vendor/preact.js';
+
+export const adding = signal(/** @type {Record<string, any>|null} */ (null));
+const creating = signal(false);
+const ranges = ['1D', '1W', '1M', 'YTD', '1Y', 'ALL'];
+
+export function Home() {
+  useEffect(() => { document.title = 'Portfolio · Rosetree'; }, []);
+  const list = portfolios.value;
+  if (list && !list.length) return html`<${Welcome} />${creating.value && html`<${NewPortfolio} />`}`;
+  return html`<${Hero} /><${Allocation} /><${Holdings} />
+    ${adding.value && current.value && html`<${AddTransaction} initial=${adding.value} close=${() => { adding.value = null; }} />`}
+    ${shown.value && html`<${Detail} symbol=${shown.value} />`}
+    ${creating.value && html`<${NewPortfolio} />`}`;
+}
+
+function Welcome() {
+  return html`<div class="card empty"><h1>Welcome to Rosetree</h1><ol class="steps">
+      <li>Make a portfolio and choose its currency.</li><li>Add what you bought, or import it from a file.</li><li>Watch what it is worth, live, on every device.</li></ol>
+    <button type="button" class="btn primary" onClick=${() => { creating.value = true; }}>Make a portfolio</button></div>`;
+}
+
+function NewPortfolio() {
+  const close = () => { creating.value = false; };
+  const form = useForm(async ({ name, base_currency }) => { await create(name, base_currency); close(); });
+  return html`<${Dialog} title="New portfolio" close=${close}><form class="stack" onSubmit=${form.submit}>
+    <${Field} label="Name" name="name" required maxlength="80" autofocus error=${form.error} />
+    <${Field} label="Base currency" name="base_currency" required value="USD" pattern="[A-Z]{3}" maxlength="3" hint="Three letters: USD, EUR, GBP …" error=${form.error} />
+    <${Trouble} error=${form.error} fields=${['name', 'base_currency']} />
+    <div class="foot"><button class="btn primary" disabled=${form.busy}>Create</button></div></form><//>`;
+}
+
+export function Picker() {
+  const list = portfolios.value ?? [];
+  return html`<${Menu} left kind="btn quiet slim picker" label=${html`<span>${summary.value?.name ?? 'Portfolio'}</span><${Icon} name="down" size="14" />`}>
+    ${list.map((p) => html`<button type="button" key=${p.id} aria-current=${p.id === current.value ? 'true' : undefined} onClick=${() => open(p.id)}>${p.name} <span class="soft small">${p.base_currency}</span></button>`)}
+    <hr /><button type="button" onClick=${() => { creating.value = true; }}><${Icon} name="plus" size="16" />New portfolio</button><//>`;
+}
+
+function Hero() {
+  const t = totals.value, c = t?.currency ?? summary.value?.base_currency ?? '';
+  const [range, setRange] = useState('1Y');
+  const id = current.value;
+  const perf = useAsked(async () => (id ? get(url(`/api/portfolios/${id}/performance`, { range })) : null), [id, range]).data;
+  const unsure = (t?.missing?.length ?? 0) + (t?.stale?.length ?? 0) > 0;
+  return html`<section class="card hero" aria-label="Total">
+    <div class="sum"><${Picker} />
+      <h1 class="soft small">Total value</h1>
+      ${t ? html`<p class="total">${unsure ? '≈ ' : ''}${money(t.value, c)}<small>${c}</small></p>
+        <p class="day"><${Delta} v=${t.day_change}>${money(t.day_change, c, true)} (${percent(t.day_change_pct)})<//> <span class="soft small">today</span></p>
+        <${Unsure} t=${t} />` : html`<p class="total"><span class="skel">0,000,000.00</span></p><p class="day"><span class="skel">+00,000.00 (+0.00 %)</span></p>`}
+      <dl class="figures">
+        <div><dt>Unrealised</dt><dd>${t ? html`<${Delta} v=${t.unrealised}>${money(t.unrealised, c, true)}<//>` : '–'}</dd></div>
+        <div><dt>Realised</dt><dd>${t ? html`<${Delta} v=${t.realised}>${money(t.realised, c, true)}<//>` : '–'}</dd></div>
+        <div><dt>Total gain</dt><dd>${t ? html`<${Delta} v=${t.total_pnl}>${money(t.total_pnl, c, true)}<//>` : '–'}</dd></div>
+        <div><dt>Income</dt><dd>${t ? money(t.income, c) : '–'}</dd></div>
+        <div><dt>Return, ${range} <abbr title="time-weighted: what the investments did, whatever was paid in or out">TWR</abbr></dt><dd><${Delta} v=${perf?.twr}>${percent(perf?.twr)}<//></dd></div>
+        <div><dt>Return a year <abbr title="money-weighted: what your money earned, with the time it was in">XIRR</abbr></dt><dd><${Delta} v=${perf?.xirr}>${percent(perf?.xirr)}${perf?.xirr_flag ? ' *' : ''}<//></dd></div>
+      </dl></div>
+    <${Curve} range=${range} setRange=${setRange} /></section>`;
+}
+
+/** @param {{t:any}} p */
+function Unsure({ t }) {
+  const stale = t.stale?.length ?? 0, missing = t.missing?.length ?? 0;
+  if (!stale && !missing) return null;
+  return html`<p class="small soft">${[stale && `${stale} of ${symbols.value?.length ?? stale} prices stale`, missing && `not known: ${t.missing.slice(0, 4).join(', ')}${missing > 4 ? ` and ${missing - 4} more` : ''}`].filter(Boolean).join(' · ')}</p>`;
+}
+
+/** @param {{range:string, setRange:(r:string) => void}} p */
+function Curve({ range, setRange }) {
+  const id = current.value;
+  const box = useRef(/** @type {HTMLDivElement|null} */ (null));
+  const asked = useAsked(async () => (id ? get(url(`/api/portfolios/${id}/history`, { range, points: 400 })) : null), [id, range]);
+  const plot = useRef(/** @type {any} */ (null));
+  useEffect(() => {
+    const points = asked.data?.points;
+    if (!box.current || !points?.length) return;
+    let gone = false;
+    const currency = totals.peek()?.currency ?? summary.peek()?.base_currency ?? '';
+    import('../curve.js').then(({ draw }) => {
+      if (!gone && box.current) plot.current = draw(box.current, points.map((/** @type {any} */ p) => [new Date(p.t ?? p.at ?? p.date).getTime() / 1000, float(p.value)]), { label: (v) => money(v, currency) });
+    });
+    return () => { gone = true; plot.current?.destroy(); plot.current = null; };
+  }, [asked.data]);
+  useEffect(() => { // the curve's last point is now
+    const t = totals.value;
+    if (t && plot.current && paintedAt.value - (plot.current.at ?? 0) > 2000) plot.current.now(float(t.value));
+  }, [paintedAt.value]);
+  const none = asked.error ? asked.error.message : asked.data && !asked.data.points?.length ? 'The curve begins with the first transaction.' : '';
+  return html`<div class="chart"><div class="tools"><h2>Value</h2><${Segments} label="Range of the curve" value=${range} options=${ranges.map((r) => [r, r === 'ALL' ? 'All' : r])} onChange=${setRange} /></div>
+    <div class="plot" ref=${box} role="img" aria-label=${`Value of the portfolio, ${range}`}>${none && html`<p class="none">${none}</p>`}</div></div>`;
+}
+
+const classes = /** @type {Record<string, string>} */ ({ equity: 'Shares', etf: 'ETFs', fund: 'Funds', bond: 'Bonds', crypto: 'Crypto', fx: 'Currencies', index: 'Indices', manual: 'Manual' });
+
+/** Shares of the whole by one trait. Percentages by largest remainder: they add up to 100. @param {Map<string, number>} sums */
+function shares(sums) {
+  const total = [...sums.values()].reduce((a, b) => a + b, 0);
+  if (!(total > 0)) return [];
+  const list = [...sums].map(([name, v]) => ({ name, exact: (v / total) * 1000, tenths: Math.floor((v / total) * 1000) })).sort((a, b) => b.exact - a.exact);
+  let left = 1000 - list.reduce((a, s) => a + s.tenths, 0);
+  for (const s of [...list].sort((a, b) => b.exact - b.tenths - (a.exact - a.tenths))) if (left-- > 0) s.tenths++;
+  const head = list.slice(0, 7), rest = list.slice(7).reduce((a, s) => a + s.tenths, 0);
+  return rest ? [...head, { name: `${list.length - 7} others`, tenths: rest }] : head;
+}
+
+function Allocation() {
+  const [by, setBy] = useState('class');
+  const [, turn] = useState(0);
+  useEffect(() => { // shares of the whole move slowly: twice a minute is enough
+    const t = setInterval(() => turn((n) => n + 1), 30000);
+    return () => clearInterval(t);
+  }, []);
+  const names = symbols.value;
+  if (!names?.length) return null;
+  /** @type {Map<string, number>} */ const sums = new Map();
+  for (const s of names) {
+    const h = rows.get(s)?.peek();
+    const key = !h ? '' : by === 'class' ? classes[h.kind] ?? h.kind : by === 'currency' ? h.currency : h.symbol;
+    if (h) sums.set(key, (sums.get(key) ?? 0) + Math.max(0, float(base(h)) || 0));
+  }
+  const parts = shares(sums);
+  return html`<section class="card alloc" aria-label="Allocation"><div class="row"><h2 class="grow">Allocation</h2>
+      <${Segments} label="Allocation by" value=${by} options=${[['class', 'Class'], ['currency', 'Currency'], ['symbol', 'Symbol']]} onChange=${setBy} /></div>
+    <div class="bar" aria-hidden="true">${parts.map((p, i) => html`<i class=${`k${i}`} key=${p.name} style=${{ flexGrow: p.tenths }} />`)}</div>
+    <ul class="legend">${parts.map((p, i) => html`<li class=${`k${i}`} key=${p.name}><i></i>${p.name} <b>${(p.tenths / 10).toFixed(1)} %</b></li>`)}</ul></section>`;
+}

@@ -1,0 +1,210 @@
+package web
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+//go:embed app
+var embedded embed.FS
+
+// asset is one file as it is sent: read, stripped and compressed once per process.
+type asset struct {
+	contentType string
+	plain       []byte
+	gzipped     []byte // nil where it would not be smaller
+}
+
+// site is the embedded files with their common address. One hash for all of them: modules import each
+// other by relative paths, so they change address together.
+type site struct {
+	hash   string
+	prefix string // "/assets/<hash>/"
+	files  map[string]asset
+	html   asset
+}
+
+var siteOnce = sync.OnceValue(newSite)
+
+func newSite() *site {
+	s := &site{files: map[string]asset{}}
+	root, err := fs.Sub(embedded, "app")
+	if err != nil {
+		panic(err) // the embedded tree is part of the program
+	}
+	sum := sha256.New()
+	err = fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(root, name)
+		if err != nil {
+			return err
+		}
+		data = withoutComments(name, data)
+		fmt.Fprintf(sum, "%s %d\n%s", name, len(data), data)
+		s.files[name] = newAsset(name, data)
+		return nil
+	})
+	if err != nil {
+		panic(err)
+	}
+	s.hash = hex.EncodeToString(sum.Sum(nil))[:16]
+	s.prefix = "/assets/" + s.hash + "/"
+	s.html = newAsset("index.html", s.document())
+	return s
+}
+
+// document is the page: the assets' prefix filled in, and the modules that the first screen imports
+// named in the head, so that they load side by side and not one after the other found it.
+func (s *site) document() []byte {
+	var preload strings.Builder
+	for _, name := range s.imports("main.js") {
+		fmt.Fprintf(&preload, "<link rel=\"modulepreload\" href=\"%s%s\">\n", s.prefix, name)
+	}
+	html := strings.ReplaceAll(string(s.files["index.html"].plain), "{assets}/", s.prefix)
+	return []byte(strings.Replace(html, "{preload}\n", preload.String(), 1))
+}
+
+var staticImport = regexp.MustCompile(`(?m)^(?:import|export)\b[^'"\n]*['"](\.{1,2}/[^'"]+\.js)['"];`)
+
+// imports lists what entry imports statically, entry first, each once.
+func (s *site) imports(entry string) []string {
+	found := []string{entry}
+	for i := 0; i < len(found); i++ {
+		for _, m := range staticImport.FindAllSubmatch(s.files[found[i]].plain, -1) {
+			if name := path.Join(path.Dir(found[i]), string(m[1])); !slices.Contains(found, name) {
+				found = append(found, name)
+			}
+		}
+	}
+	return found
+}
+
+var (
+	blockComment = regexp.MustCompile(`(?s)/\*\*.*?\*/`)
+	lineComment  = regexp.MustCompile(`(?m)^[ \t]*//.*$`)
+	styleComment = regexp.MustCompile(`(?s)/\*.*?\*/`)
+)
+
+// withoutComments leaves our own comments at home: they are a third of what would go over the wire.
+// Lines keep their numbers. Vendored files keep everything: their comments are licences.
+func withoutComments(name string, data []byte) []byte {
+	keepLines := func(comment []byte) []byte { return bytes.Repeat([]byte("\n"), bytes.Count(comment, []byte("\n"))) }
+	switch {
+	case strings.HasPrefix(name, "vendor/"):
+		return data
+	case path.Ext(name) == ".js":
+		data = blockComment.ReplaceAllFunc(data, keepLines)
+		return lineComment.ReplaceAll(data, nil)
+	case path.Ext(name) == ".css":
+		return styleComment.ReplaceAllFunc(data, keepLines)
+	}
+	return data
+}
+
+var contentTypes = map[string]string{
+	".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
+	".svg": "image/svg+xml", ".ts": "text/plain; charset=utf-8", ".webmanifest": "application/manifest+json",
+	".yaml": "application/yaml; charset=utf-8",
+}
+
+func newAsset(name string, data []byte) asset {
+	a := asset{contentType: contentTypes[path.Ext(name)], plain: data}
+	if a.contentType == "" {
+		a.contentType = "text/plain; charset=utf-8"
+	}
+	var b bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // the level is a constant of the package
+	_, _ = z.Write(data)                                  // a Buffer takes everything
+	_ = z.Close()
+	if b.Len() < len(data) {
+		a.gzipped = b.Bytes()
+	}
+	return a
+}
+
+func (a asset) serve(w http.ResponseWriter, r *http.Request, status int) {
+	h := w.Header()
+	h.Set("Content-Type", a.contentType)
+	h.Add("Vary", "Accept-Encoding")
+	body := a.plain
+	if a.gzipped != nil && acceptsGzip(r.Header.Get("Accept-Encoding")) {
+		h.Set("Content-Encoding", "gzip")
+		body = a.gzipped
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the peer may be gone
+}
+
+// acceptsGzip reads Accept-Encoding as far as one coding needs it: named, and not with q=0.
+func acceptsGzip(header string) bool {
+	for part := range strings.SplitSeq(header, ",") {
+		coding, params, _ := strings.Cut(part, ";")
+		if c := strings.TrimSpace(coding); !strings.EqualFold(c, "gzip") && c != "*" {
+			continue
+		}
+		q, found := strings.CutPrefix(strings.TrimSpace(params), "q=")
+		weight, err := strconv.ParseFloat(q, 64)
+		return !found || (err == nil && weight > 0)
+	}
+	return false
+}
+
+// page is the document. It is never stored: the back button after a log-out must find nothing.
+func (s *site) page(status int) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		s.html.serve(w, r, status)
+	})
+}
+
+// assets serves the hashed prefix: whatever is found there never changes.
+func (s *site) assets() http.Handler {
+	return http.StripPrefix(s.prefix, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a, ok := s.files[r.URL.Path]
+		if !ok {
+			w.Header().Set("Cache-Control", "no-store")
+			http.Error(w, "no such asset", http.StatusNotFound)
+			return
+		}
+		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+		a.serve(w, r, http.StatusOK)
+	}))
+}
+
+// stable serves a file at an address that outlives builds: asked for again each time, sent when changed.
+func (s *site) stable(name string) http.Handler {
+	etag := `"` + s.hash + `"`
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-cache")
+		w.Header().Set("ETag", etag)
+		if r.Header.Get("If-None-Match") == etag {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		s.files[name].serve(w, r, http.StatusOK)
+	})
+}
+
+// build names the assets that this server has, so that an open page can tell that it is of an older one.
+func (s *site) build() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = w.Write([]byte(s.hash))
+	})
+}

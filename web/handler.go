@@ -1,0 +1,56 @@
+// Package web serves what people see: the pages, their assets and the browser client, all embedded.
+// A clone builds with Go alone; npm (in test/) is for checks only.
+package web
+
+import (
+	"net/http"
+	"strings"
+
+	"rosetree/internal/api"
+)
+
+// csp is enforced from the first page on. Nothing inline, nothing from elsewhere, and no way to turn
+// text into script: 'trusted-types none' refuses every innerHTML with data in it.
+const csp = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; font-src 'self'; " +
+	"base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+
+// pages are the addresses that the browser's program knows; each gets the same document.
+var pages = []string{"/{$}", "/login", "/sessions", "/settings", "/admin", "/status"}
+
+// Handler serves the pages, /assets/, the client library at its stable address and, for /api/ paths
+// that no room has taken, the problem that says so. It is meant for the mux's "/".
+func Handler() http.Handler {
+	site := siteOnce()
+	mux := http.NewServeMux()
+	for _, page := range pages {
+		mux.Handle("GET "+page, site.page(http.StatusOK))
+	}
+	mux.Handle("GET /assets/build", site.build())
+	mux.Handle("GET "+site.prefix, site.assets())
+	mux.Handle("GET /rosetree.js", site.stable("rosetree.js"))
+	mux.Handle("GET /rosetree.d.ts", site.stable("rosetree.d.ts"))
+	mux.Handle("GET /favicon.ico", site.stable("icon.svg"))
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		browser := r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html")
+		if browser && !strings.HasPrefix(r.URL.Path, "/api/") {
+			site.page(http.StatusNotFound).ServeHTTP(w, r)
+			return
+		}
+		api.WriteProblem(w, r, api.NotFound(r.Method+" "+r.URL.Path))
+	})
+	return headers(mux)
+}
+
+// headers sets what every answer of this handler carries, errors included.
+func headers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", csp)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+		next.ServeHTTP(w, r)
+	})
+}
