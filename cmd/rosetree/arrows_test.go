@@ -11,7 +11,7 @@ import (
 var allowed = map[string][]string{
 	"internal/api":      {},
 	"migrations":        {},
-	"web":               {},
+	"web":               {"internal/api"},
 	"auth":              {"internal/api"},
 	"prices":            {"internal/api"},
 	"portfolio":         {"auth", "prices", "internal/api"},

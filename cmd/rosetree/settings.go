@@ -67,10 +67,21 @@ func loadSettings[T any](environ []string) (T, error) {
 	if err != nil {
 		return zero, err
 	}
-	if v, ok := any(c).(interface{ validate() []error }); ok {
-		wrong = v.validate()
+	return c, errors.Join(validate(reflect.ValueOf(c))...)
+}
+
+// validate asks every struct inside c that has rules of its own (a range, a form).
+func validate(c reflect.Value) []error {
+	if v, ok := c.Interface().(interface{ Validate() []error }); ok {
+		return v.Validate()
 	}
-	return c, errors.Join(wrong...)
+	var wrong []error
+	for i := range c.NumField() {
+		if f := c.Field(i); f.Kind() == reflect.Struct && c.Type().Field(i).IsExported() {
+			wrong = append(wrong, validate(f)...)
+		}
+	}
+	return wrong
 }
 
 // checkSetting parses one variable by itself, so that its error can name it and what it holds.
