@@ -8,12 +8,19 @@ package auth
 //	rt:g:{utag}              INT   revocation of a user  never (a small number per user that had one)
 //	rt:e:{utag}rnd           HASH  revocation            a minute: why the session ended, for servers that hear the DEL first
 //	rt:canary:{tag}server:n  STR   watcher               deleted at once; 10 s where its writer died between
+//	rt:t:hash                STR   ticket                30 s; GETDEL when it is used
+//	rt:x:{utag}legacy        STR   exchange              with the session: which session a legacy one was exchanged for
+//	rt:rl:kind:hmac          STR   throttles             when the bucket is full again
 const (
 	sessionPrefix = "rt:s:"
 	indexPrefix   = "rt:u:"
 	epochPrefix   = "rt:g:"
 	endingPrefix  = "rt:e:"
 	canaryPrefix  = "rt:canary:"
+
+	ticketPrefix   = "rt:t:"
+	exchangePrefix = "rt:x:"
+	throttlePrefix = "rt:rl:"
 )
 
 // A session id is utag (12 characters, from the user id) and 16 random ones.
@@ -26,6 +33,10 @@ func sessionKey(id SessionID) string { return sessionPrefix + tagged(id) }
 func endingKey(id SessionID) string  { return endingPrefix + tagged(id) }
 func indexKey(utag string) string    { return indexPrefix + "{" + utag + "}" }
 func epochKey(utag string) string    { return epochPrefix + "{" + utag + "}" }
+
+func exchangeKey(utag string, legacy SessionID) string {
+	return exchangePrefix + "{" + utag + "}" + string(legacy)
+}
 
 func tagged(id SessionID) string { return "{" + utagOf(id) + "}" + string(id[utagLen:]) }
 

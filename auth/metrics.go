@@ -1,0 +1,30 @@
+package auth
+
+import "github.com/prometheus/client_golang/prometheus"
+
+type metrics struct {
+	checks     *prometheus.HistogramVec // path, result
+	logins     *prometheus.CounterVec   // result
+	hashQueue  prometheus.Gauge
+	badTokens  prometheus.Counter
+	shadow     *prometheus.CounterVec // result
+	percentage prometheus.Gauge
+	degraded   prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		checks: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "rosetree_auth_check_seconds", Help: "Time to authenticate a request, by the credential's path and the result.",
+			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .007, .01, .025, .05, .1, .25, 1},
+		}, []string{"path", "result"}),
+		logins:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rosetree_auth_logins_total", Help: "Log-ins and registrations by result: ok, refused (wrong password), limited, failed (our fault)."}, []string{"result"}),
+		hashQueue: prometheus.NewGauge(prometheus.GaugeOpts{Name: "rosetree_auth_hash_queue_depth", Help: "Log-ins that wait for or have a permit to hash."}),
+		badTokens: prometheus.NewCounter(prometheus.CounterOpts{Name: "rosetree_auth_bad_tokens_total", Help: "Well-formed session tokens that no session has: expired ones, or somebody guesses."}),
+		shadow:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rosetree_auth_shadow_total", Help: "Comparisons of the two paths after the answer: match, mismatch, accepts_more (the new path accepts what the old one refuses), dropped, failed."}, []string{"result"}),
+		percentage: prometheus.NewGauge(prometheus.GaugeOpts{Name: "rosetree_auth_rollout_percent", Help: "Share of users whose log-ins get a session, as this server follows it."}),
+		degraded:   prometheus.NewCounter(prometheus.CounterOpts{Name: "rosetree_auth_degraded_accept_total", Help: "Requests accepted by a fallback token while Redis could not be asked."}),
+	}
+	reg.MustRegister(m.checks, m.logins, m.hashQueue, m.badTokens, m.shadow, m.percentage, m.degraded)
+	return m
+}
