@@ -88,6 +88,10 @@ REVOKE ALL ON SCHEMA app, app_private FROM PUBLIC;
 GRANT USAGE ON SCHEMA app TO rosetree_api, rosetree_feed, rosetree_legacy;
 ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 
+-- What "rosetree migrate" has applied; a file that psql ran is not in it.
+CREATE TABLE IF NOT EXISTS app_private.schema_migration (name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now());
+REVOKE ALL ON app_private.schema_migration FROM PUBLIC;
+
 -- 3. The identity context ----------------------------------------------------------------------------------------------------
 -- The server signs "v1.<kid>.<scope>.<uid>.<exp>.<pid>.<mac>" and binds it as rosetree.ctx for one transaction. The setting is
 -- only a claim: whoever changes it without the key gets an error (RT00x), whoever clears it gets no rows.

@@ -1,0 +1,196 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// DB is the only way to PostgreSQL. There is no query without an identity: As and Service give the two
+// kinds, and the database itself verifies them (app.uid, app.service).
+type DB struct {
+	// fixed after OpenDB
+	pool    *pgxpool.Pool
+	signer  *signer
+	pooler  bool // something between us and PostgreSQL hands connections around
+	config  DBConfig
+	metrics *dbMetrics
+}
+
+// OpenDB connects, and refuses a login that row security does not hold, a database that is not migrated
+// and one that does not know our key. Connections are then made and replaced as needed.
+func OpenDB(ctx context.Context, c DBConfig, reg prometheus.Registerer) (*DB, error) {
+	c = c.withDefaults()
+	secret, err := c.Secret.Or(c.URL)
+	if err != nil {
+		return nil, err
+	}
+	pc, err := poolConfig(c)
+	if err != nil {
+		return nil, err
+	}
+	where, err := inspect(ctx, pc.ConnConfig)
+	if err != nil {
+		return nil, err
+	}
+	if where.pooler && !strings.Contains(c.URL, "default_query_exec_mode") {
+		// A pooler that hands out connections per transaction loses prepared statements (PgBouncer before 1.21).
+		pc.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	}
+	db := &DB{signer: newSigner(secret.ContextKeys()[0], where.database, where.login), pooler: where.pooler, config: c}
+	pc.ConnConfig.OnPgError = db.onPgError
+	db.metrics = newDBMetrics(reg, db)
+	if db.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
+		return nil, fmt.Errorf("auth: open database: %w", err)
+	}
+	if err := db.checkKey(ctx); err != nil {
+		db.pool.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// Close ends all connections and waits for the work on them.
+func (db *DB) Close() { db.pool.Close() }
+
+// Rows is the part of the database that one identity may touch.
+type Rows struct {
+	db    *DB
+	scope string
+	uid   UserID
+}
+
+// As is the rows of p, and of nobody else.
+func (db *DB) As(p Principal) Rows { return Rows{db, scopeUser, p.User} }
+
+// Service is the server's own tables.
+func (db *DB) Service(s Service) Rows { return Rows{db, string(s), noUser} }
+
+// bindSQL is the first statement of every transaction. It also re-pins what a hostile statement in an earlier
+// transaction may have left in the session.
+const bindSQL = "select set_config('rosetree.ctx',$1,true), set_config('search_path','',true), set_config('row_security','on',true)"
+
+// Do sends b in one round trip, as one transaction: all of it happens or nothing. Results come through the
+// callbacks of b.Queue. By the time a callback runs the transaction may have committed: its error is
+// returned, but undoes nothing; use Tx where a decision stands between a read and a write.
+//
+// The work goes on when ctx ends: a client that leaves must not cost a connection. Only waiting for a
+// connection stops with it.
+func (r Rows) Do(ctx context.Context, b *pgx.Batch) error {
+	reached := false // a callback of b has run, so b cannot be sent again
+	return r.db.retry(ctx, func(ctx context.Context, c *pgxpool.Conn) (bool, error) {
+		var bound pgx.Batch
+		if err := r.bind(&bound, c.Conn()); err != nil {
+			return false, err
+		}
+		for _, q := range b.QueuedQueries {
+			// A copy: pgx keeps a connection's prepared statement in it, which the next try's connection does not have.
+			bound.Queue(q.SQL, q.Arguments...).Fn = noteCallback(q.Fn, &reached)
+		}
+		err := c.SendBatch(ctx, &bound).Close()
+		return !reached && (undone(err) || readsOnly(b)), err
+	})
+}
+
+func noteCallback(fn func(pgx.BatchResults) error, reached *bool) func(pgx.BatchResults) error {
+	if fn == nil {
+		return nil
+	}
+	return func(br pgx.BatchResults) error { *reached = true; return fn(br) }
+}
+
+// readsOnly is true where every statement is a plain SELECT: the runtime role can call no function that writes.
+func readsOnly(b *pgx.Batch) bool {
+	for _, q := range b.QueuedQueries {
+		if len(q.SQL) < 6 || !strings.EqualFold(q.SQL[:6], "select") {
+			return false
+		}
+	}
+	return true
+}
+
+// Tx runs fn in a transaction, which commits where fn returns nil. It costs two round trips more than Do.
+// fn's statements run under Tx's own deadline, whatever context they are given.
+func (r Rows) Tx(ctx context.Context, fn func(tx pgx.Tx) error) error {
+	return r.db.retry(ctx, func(ctx context.Context, c *pgxpool.Conn) (bool, error) {
+		var begin pgx.Batch
+		begin.BeginTx(pgx.TxOptions{})
+		if err := r.bind(&begin, c.Conn()); err != nil {
+			return false, err
+		}
+		br := c.SendBatch(ctx, &begin)
+		tx := br.Tx()
+		defer tx.Rollback(ctx) //nolint:errcheck // after Commit it does nothing; before, the connection is dropped if it fails
+		if err := br.Close(); err != nil {
+			return undone(err), err
+		}
+		if err := fn(ownContext{tx, ctx}); err != nil {
+			return false, err
+		}
+		return false, tx.Commit(ctx)
+	})
+}
+
+func (r Rows) bind(b *pgx.Batch, conn *pgx.Conn) error {
+	if err := checkUserID(r.uid); err != nil {
+		return err
+	}
+	var pid uint32
+	if !r.db.pooler {
+		pid = conn.PgConn().PID()
+	}
+	b.Queue(bindSQL, r.db.signer.mint(r.scope, string(r.uid), time.Now(), contextTTL, pid))
+	return nil
+}
+
+const (
+	maxTries   = 4
+	retryPause = 50 * time.Millisecond
+)
+
+// retry gives work a connection, again and on another one where the last try certainly did nothing.
+func (db *DB) retry(ctx context.Context, work func(context.Context, *pgxpool.Conn) (mayRepeat bool, err error)) error {
+	wait, stop := context.WithTimeout(ctx, db.config.AcquireWait)
+	defer stop()
+	for try := 1; ; try++ {
+		again, err := db.once(ctx, wait, work)
+		if err == nil {
+			return nil
+		}
+		if !again || try == maxTries || !passing(err) || wait.Err() != nil {
+			return dbProblem(err)
+		}
+		db.metrics.retries.Inc()
+		select {
+		case <-time.After(retryPause*time.Duration(try) + rand.N(retryPause)):
+		case <-wait.Done():
+			return dbProblem(err)
+		}
+	}
+}
+
+func (db *DB) once(ctx, wait context.Context, work func(context.Context, *pgxpool.Conn) (bool, error)) (bool, error) {
+	c, err := db.pool.Acquire(wait)
+	if err != nil {
+		return true, db.acquireError(ctx, err)
+	}
+	defer c.Release()
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), db.config.QueryTimeout)
+	defer stop()
+	return work(ctx, c)
+}
+
+func (db *DB) acquireError(caller context.Context, err error) error {
+	if caller.Err() == nil && errors.Is(err, context.DeadlineExceeded) && db.pool.Stat().AcquiredConns() >= db.pool.Config().MaxConns {
+		db.metrics.busy.Inc()
+		return ErrBusy
+	}
+	return err
+}

@@ -1,0 +1,76 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"rosetree/internal/api"
+)
+
+// ErrBusy is inside the error that is returned when all connections stay in use for DB_ACQUIRE_WAIT.
+var ErrBusy = errors.New("auth: all database connections are in use")
+
+// undone tells whether the server says, or the fact that it was never reached, that nothing happened.
+func undone(err error) bool {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch pg.Code {
+		case "57P01", "57P02", "57P03", "25006", "40001", "40P01": // shutdown, starting up, became a standby, lost a race
+			return true
+		}
+		return false
+	}
+	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	return connecting || pgconn.SafeToRetry(err)
+}
+
+// connLost tells whether the connection went away; what was sent on it may have happened.
+func connLost(err error) bool {
+	_, network := errors.AsType[net.Error](err)
+	return network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, pgconn.ErrConnClosed) ||
+		errors.Is(err, net.ErrClosed)
+}
+
+// passing tells whether the same work may succeed on another connection, now or soon.
+func passing(err error) bool {
+	return undone(err) || connLost(err) && !errors.Is(err, context.DeadlineExceeded)
+}
+
+// dbProblem says what a client may be told; the cause stays inside, for logs and for callers that know its code.
+func dbProblem(err error) error {
+	_, answered := errors.AsType[*pgconn.PgError](err)
+	_, told := errors.AsType[*api.Problem](err)
+	switch {
+	case told || errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, ErrBusy):
+		return errors.Join(api.Unavailable("the server is busy; try again", time.Second), err)
+	case undone(err) || !answered && (connLost(err) || errors.Is(err, context.DeadlineExceeded)):
+		return errors.Join(api.Unavailable("the database cannot be reached; try again", 2*time.Second), err)
+	}
+	return err
+}
+
+// onPgError keeps a connection (true) or drops it. What met an identity that the database refused, or a
+// privilege that it should not need, is not given to anybody else; a standby after a switchover is useless.
+func (db *DB) onPgError(_ *pgconn.PgConn, err *pgconn.PgError) bool {
+	if strings.HasPrefix(err.Code, "RT") || err.Code == "42501" {
+		db.metrics.isolation.WithLabelValues(isolationCode(err.Code)).Inc()
+		db.config.Log.Error("row security refused a statement: the connection is dropped", "code", err.Code, "message", err.Message)
+		return false
+	}
+	return !strings.EqualFold(err.Severity, "FATAL") && err.Code != "25006" && !strings.HasPrefix(err.Code, "57P0")
+}
+
+func isolationCode(code string) string {
+	switch code {
+	case "RT001", "RT002", "RT003", "42501":
+		return code
+	}
+	return "other"
+}

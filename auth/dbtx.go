@@ -1,0 +1,39 @@
+package auth
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// ownContext is a transaction whose statements run under Tx's deadline. With the caller's context, a client
+// that leaves in the middle would have the connection cancelled under the transaction.
+type ownContext struct {
+	pgx.Tx
+	ctx context.Context
+}
+
+func (t ownContext) Exec(_ context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
+	return t.Tx.Exec(t.ctx, sql, args...)
+}
+
+func (t ownContext) Query(_ context.Context, sql string, args ...any) (pgx.Rows, error) {
+	return t.Tx.Query(t.ctx, sql, args...)
+}
+
+func (t ownContext) QueryRow(_ context.Context, sql string, args ...any) pgx.Row {
+	return t.Tx.QueryRow(t.ctx, sql, args...)
+}
+
+func (t ownContext) SendBatch(_ context.Context, b *pgx.Batch) pgx.BatchResults {
+	return t.Tx.SendBatch(t.ctx, b)
+}
+
+func (t ownContext) Begin(context.Context) (pgx.Tx, error) {
+	tx, err := t.Tx.Begin(t.ctx)
+	return ownContext{tx, t.ctx}, err
+}
+
+func (t ownContext) Commit(context.Context) error   { return t.Tx.Commit(t.ctx) }
+func (t ownContext) Rollback(context.Context) error { return t.Tx.Rollback(t.ctx) }
