@@ -20,8 +20,11 @@ SET LOCAL lock_timeout = '3s';
 
 -- 1. Roles ---------------------------------------------------------------------------------------------------------------
 DO $$
-DECLARE r record;
+DECLARE r record; legacy_ended boolean := false;
 BEGIN
+  IF to_regclass('app_private.legacy') IS NOT NULL THEN   -- adopted once, and the door closed since: the role does not come back
+    EXECUTE 'SELECT EXISTS (SELECT FROM app_private.legacy_column) AND NOT EXISTS (SELECT FROM app_private.legacy)' INTO legacy_ended;
+  END IF;
   FOR r IN SELECT * FROM (VALUES
       ('app',             'NOLOGIN'),   -- owns schema and tables; nobody logs in as it
       ('rosetree_api',    'LOGIN'),     -- the server's pool: sees one user's rows, or what a signed service scope opens
@@ -30,13 +33,13 @@ BEGIN
       ('rosetree_backup', 'NOLOGIN')    -- pg_dump: FORCE ROW LEVEL SECURITY stops even the owner's dump
     ) AS v(name, attr)
   LOOP
-    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = r.name) THEN
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = r.name) AND NOT (legacy_ended AND r.name = 'rosetree_legacy') THEN
       EXECUTE format('CREATE ROLE %I %s NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION', r.name, r.attr);
     END IF;
   END LOOP;
   IF NOT pg_catalog.pg_has_role(current_user, 'app', 'member') THEN EXECUTE format('GRANT app TO %I', current_user); END IF;
   -- Lets the owner run the self-test as the runtime role; it also makes the dangerous reverse grant circular, so impossible.
-  FOR r IN SELECT unnest(ARRAY['rosetree_api', 'rosetree_feed', 'rosetree_legacy']) AS name LOOP
+  FOR r IN SELECT rolname AS name FROM pg_catalog.pg_roles WHERE rolname IN ('rosetree_api', 'rosetree_feed', 'rosetree_legacy') LOOP
     IF NOT pg_catalog.pg_has_role('app', r.name, 'member') THEN EXECUTE format('GRANT %I TO app', r.name); END IF;
   END LOOP;
   BEGIN
@@ -48,7 +51,7 @@ BEGIN
   EXECUTE format('GRANT CREATE, CONNECT ON DATABASE %I TO app', current_database());
   EXECUTE format('REVOKE TEMPORARY, CREATE ON DATABASE %I FROM PUBLIC', current_database());
   EXECUTE format('GRANT CONNECT ON DATABASE %I TO rosetree_api, rosetree_feed, rosetree_backup', current_database());
-  EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO rosetree_legacy', current_database());
+  IF NOT legacy_ended THEN EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO rosetree_legacy', current_database()); END IF;
   IF EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'public') THEN REVOKE CREATE ON SCHEMA public FROM PUBLIC; END IF;
   -- Guard rails, not security: a statement inside the session can change them back. Written only where they differ, because
   -- roles are shared by all databases of the cluster and two migrations of two databases would collide on them.
@@ -83,9 +86,21 @@ BEGIN
   LOOP EXECUTE r.ddl; END LOOP;
 END $$;
 
+-- Tables of the old program that stand in our schema: out of the way, section 4.4 takes their rows.
+DO $$
+DECLARE r record;
+BEGIN
+  FOR r IN SELECT c.oid::regclass AS rel FROM pg_catalog.pg_class c JOIN (VALUES ('users', 'display_name'), ('portfolios', 'cost_method'), ('transactions', 'account_id')) v(rel, col) ON v.rel = c.relname
+            WHERE c.relnamespace = 'app'::regnamespace AND c.relkind = 'r' AND NOT c.relrowsecurity
+              AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = v.col) LOOP
+    CREATE SCHEMA IF NOT EXISTS app_legacy AUTHORIZATION app;
+    EXECUTE format('ALTER TABLE %s SET SCHEMA app_legacy', r.rel);
+  END LOOP;
+END $$;
+
 SET LOCAL ROLE app;
 REVOKE ALL ON SCHEMA app, app_private FROM PUBLIC;
-GRANT USAGE ON SCHEMA app TO rosetree_api, rosetree_feed, rosetree_legacy;
+GRANT USAGE ON SCHEMA app TO rosetree_api, rosetree_feed;
 ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 
 -- What "rosetree migrate" has applied; a file that psql ran is not in it.
@@ -432,6 +447,111 @@ CREATE TABLE IF NOT EXISTS app.closes (
   source text NOT NULL DEFAULT '',
   PRIMARY KEY (symbol, date));
 
+-- 4.4 The old program's rows. Its tables users, portfolios and transactions, in schema public or app, are copied into ours, with their
+-- own columns beside; the originals stay in schema app_legacy until app_private.end_legacy(). Where they were in public, views of the
+-- same names take their place (section 7), so that the old program goes on reading and writing, now in our tables.
+-- Only before our tables are protected: a database that was migrated once is never adopted again.
+CREATE TABLE IF NOT EXISTS app_private.legacy (rel name PRIMARY KEY);     -- tables that the old program may use; none: there is no such program
+CREATE TABLE IF NOT EXISTS app_private.legacy_column (
+  rel name NOT NULL, pos int NOT NULL, old_name name NOT NULL, old_type text NOT NULL, old_default text,
+  our_name name NOT NULL, reading text NOT NULL, -- our value from the old one, and the old one from ours; %s is the column
+  showing text NOT NULL, PRIMARY KEY (rel, pos));
+REVOKE ALL ON app_private.legacy, app_private.legacy_column FROM PUBLIC;
+RESET ROLE;
+DO $do$
+DECLARE
+  r record; c record; m record; src regclass; n bigint; k bigint; names text[]; exprs text[]; taken name[]; ours name; reading text; showing text;
+BEGIN
+  IF (SELECT relrowsecurity FROM pg_catalog.pg_class WHERE oid = 'app.users'::regclass) THEN RETURN; END IF;
+  FOR r IN SELECT t.rel, t.ord FROM (VALUES ('users', 1), ('portfolios', 2), ('transactions', 3)) AS t(rel, ord) ORDER BY t.ord LOOP
+    src := coalesce(to_regclass('app_legacy.' || r.rel), to_regclass('public.' || r.rel));
+    IF src IS NULL OR (SELECT relkind FROM pg_catalog.pg_class WHERE oid = src) NOT IN ('r', 'p') THEN CONTINUE; END IF;
+    EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', src);
+    names := '{}'; exprs := '{}'; taken := '{}';
+    -- Our columns and what they may be called there. How an old value is read, how ours is shown to the old program.
+    FOR m IN SELECT * FROM (VALUES
+        ('users', 'id', '{id,user_id}', true, '%s::text::uuid', '%s'), ('users', 'email', '{email,mail}', true, '%s::text', '%s'),
+        ('users', 'display_name', '{display_name,name,full_name,username}', false, 'coalesce(%s::text, '''')', '%s'),
+        ('users', 'base_currency', '{base_currency,currency,default_currency}', false, 'coalesce(upper(%s::text), ''USD'')', '%s'),
+        ('users', 'created_at', '{created_at,created,joined_at}', false, 'coalesce(%s::timestamptz, now())', '%s'),
+        ('portfolios', 'id', '{id}', true, '%s::text::uuid', '%s'), ('portfolios', 'user_id', '{user_id,owner_id}', true, '%s::text::uuid', '%s'),
+        ('portfolios', 'name', '{name,title}', false, 'coalesce(%s::text, '''')', '%s'),
+        ('portfolios', 'base_currency', '{base_currency,currency}', false, 'coalesce(upper(%s::text), ''USD'')', '%s'),
+        ('portfolios', 'created_at', '{created_at,created}', false, 'coalesce(%s::timestamptz, now())', '%s'),
+        ('transactions', 'id', '{id}', true, '%s::text::uuid', '%s'), ('transactions', 'portfolio_id', '{portfolio_id}', true, '%s::text::uuid', '%s'),
+        ('transactions', 'type', '{type,transaction_type,side,kind}', true, 'lower(btrim(%s::text))', 'CASE'),
+        ('transactions', 'symbol', '{symbol,ticker}', false, 'upper(btrim(%s::text))', '%s'),
+        ('transactions', 'quantity', '{quantity,shares,units,qty}', false, 'abs(%s::numeric)', '%s'),
+        ('transactions', 'price', '{price,unit_price,price_per_share,price_per_unit}', false, '%s::numeric', '%s'),
+        ('transactions', 'fee', '{fee,fees,commission}', false, 'coalesce(%s::numeric, 0)', '%s'), ('transactions', 'tax', '{tax,taxes}', false, 'coalesce(%s::numeric, 0)', '%s'),
+        ('transactions', 'currency', '{currency}', false, 'upper(%s::text)', '%s'),
+        ('transactions', 'executed_at', '{executed_at,date,transaction_date,trade_date,traded_at,created_at}', true, 'TIME', 'TIME'),
+        ('transactions', 'note', '{note,notes,comment}', false, 'coalesce(%s::text, '''')', 'nullif(%s, '''')'),
+        ('transactions', 'created_at', '{created_at,created}', false, 'coalesce(%s::timestamptz, now())', '%s')
+      ) AS v(rel, ours, candidates, needed, reading, showing) WHERE v.rel = r.rel
+    LOOP
+      SELECT a.attname, format_type(a.atttypid, a.atttypmod) AS type, pg_get_expr(d.adbin, d.adrelid) AS dflt, a.attnum INTO c
+        FROM unnest(m.candidates::name[]) WITH ORDINALITY x(name, i) JOIN pg_catalog.pg_attribute a ON a.attrelid = src AND a.attname = x.name AND a.attnum > 0 AND NOT a.attisdropped
+        LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+       WHERE a.attname <> ALL (taken) ORDER BY x.i LIMIT 1;
+      IF NOT FOUND THEN
+        IF m.needed THEN RAISE EXCEPTION 'the legacy table % has no column that could be our % (looked for %): rename it, or move its rows yourself', src, m.ours, m.candidates; END IF;
+        CONTINUE;
+      END IF;
+      reading := m.reading; showing := m.showing;
+      IF reading = 'TIME' THEN    -- a day, or a time without a zone, is taken as UTC
+        reading := CASE WHEN c.type LIKE '%with time zone' THEN '%s' ELSE '(%s::timestamp AT TIME ZONE ''UTC'')' END;
+        showing := CASE WHEN c.type LIKE '%with time zone' THEN '%s' ELSE '(%s AT TIME ZONE ''UTC'')' END;
+      ELSIF showing = 'CASE' THEN -- BUY or buy: as most rows of it have it
+        EXECUTE format('SELECT count(*) FILTER (WHERE %1$I::text = upper(%1$I::text)), count(*) FROM %2$s', c.attname, src) INTO k, n;
+        showing := CASE WHEN 2 * k > n THEN 'upper(%s)' ELSE '%s' END;
+      END IF;
+      taken := taken || c.attname; names := names || format('%I', m.ours);
+      exprs := exprs || format(reading, format('o.%I', c.attname));
+      INSERT INTO app_private.legacy_column VALUES (r.rel, c.attnum, c.attname, c.type, c.dflt, m.ours, reading, showing);
+    END LOOP;
+    -- What is not ours is kept beside ours, under its own name where that is free.
+    FOR c IN SELECT a.attname, format_type(a.atttypid, a.atttypmod) AS type, pg_get_expr(d.adbin, d.adrelid) AS dflt, a.attnum
+               FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+              WHERE a.attrelid = src AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL (taken) LOOP
+      ours := CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_attribute x WHERE x.attrelid = format('app.%I', r.rel)::regclass AND x.attname = c.attname) THEN 'legacy_' || c.attname ELSE c.attname END;
+      EXECUTE format('ALTER TABLE app.%I ADD COLUMN IF NOT EXISTS %I %s', r.rel, ours, c.type);
+      names := names || format('%I', ours); exprs := exprs || format('o.%I', c.attname);
+      INSERT INTO app_private.legacy_column VALUES (r.rel, c.attnum, c.attname, c.type, c.dflt, ours, '%s', '%s');
+      IF r.rel = 'users' AND c.attname = 'role' THEN
+        names := names || '{role}'; exprs := exprs || '{CASE WHEN lower(o.role::text) LIKE ''%admin%'' THEN ''admin'' ELSE ''user'' END}'::text[];
+      ELSIF r.rel = 'users' AND c.attname = 'status' THEN
+        names := names || '{status}'; exprs := exprs || '{CASE WHEN lower(o.status::text) ~ ''disabl|inactive|bann|suspend|block|delet'' THEN ''disabled'' ELSE ''active'' END}'::text[];
+      END IF;
+    END LOOP;
+    IF r.rel = 'transactions' THEN
+      IF NOT '{currency}' <@ names THEN names := names || '{currency}'; exprs := exprs || '{p.base_currency}'; END IF;
+      EXECUTE format($q$INSERT INTO app.transactions (user_id, account_id, %s) SELECT p.user_id, (SELECT a.id FROM app.accounts a WHERE a.user_id = p.user_id AND a.portfolio_id = p.id), %s
+                          FROM %s o JOIN app.portfolios p ON p.id = o.%I::text::uuid ORDER BY %s, o.ctid$q$,
+        array_to_string(names, ', '), array_to_string(exprs, ', '), src, (SELECT l.old_name FROM app_private.legacy_column l WHERE l.rel = r.rel AND l.our_name = 'portfolio_id'),
+        exprs[array_position(names, 'executed_at')]);
+    ELSE
+      EXECUTE format('INSERT INTO app.%I (%s) SELECT %s FROM %s o', r.rel, array_to_string(names, ', '), array_to_string(exprs, ', '), src);
+    END IF;
+    GET DIAGNOSTICS k = ROW_COUNT;
+    EXECUTE format('SELECT count(*) FROM %s', src) INTO n;
+    IF k <> n THEN RAISE EXCEPTION 'adopting %: % rows became % (rows whose portfolio does not exist?)', src, n, k; END IF;
+    IF r.rel = 'portfolios' THEN  -- every portfolio has an account
+      INSERT INTO app.accounts (user_id, id, portfolio_id, currency) SELECT user_id, gen_random_uuid(), id, base_currency FROM app.portfolios;
+    END IF;
+    INSERT INTO app_private.legacy VALUES (r.rel) ON CONFLICT DO NOTHING;
+    RAISE WARNING 'adopted % rows of %', k, src;
+  END LOOP;
+  IF EXISTS (SELECT FROM app_private.legacy WHERE rel = 'users') THEN
+    SELECT l.old_name INTO c FROM app_private.legacy_column l WHERE l.rel = 'users' AND l.old_name IN ('password_hash', 'hashed_password', 'encrypted_password', 'password_digest') LIMIT 1;
+    -- Only what is a hash by its form is taken over; two addresses that differ in case alone stay without a log-in of ours.
+    EXECUTE format($q$INSERT INTO app.credentials (user_id, email_key, password_hash) SELECT id, lower(email), CASE WHEN %1$s ~ '^\$(2[aby]|argon2)' THEN %1$s END FROM app.users ON CONFLICT DO NOTHING$q$,
+      CASE WHEN c.old_name IS NULL THEN 'NULL::text' ELSE format('%I', c.old_name) END);
+  END IF;
+  INSERT INTO app_private.legacy SELECT x FROM unnest('{credentials,accounts,portfolio_outbox,transaction_versions}'::name[]) x WHERE EXISTS (SELECT FROM app_private.legacy) ON CONFLICT DO NOTHING;
+END $do$;
+SET LOCAL ROLE app;
+
 -- 5. Triggers --------------------------------------------------------------------------------------------------------------------
 -- All run with the writer's own rights and policies: none can do what the writer may not.
 
@@ -551,9 +671,7 @@ CREATE TABLE IF NOT EXISTS app_private.rls_access (
   who   text NOT NULL CHECK (who IN ('owner', 'all', 'auth', 'feed', 'relay')),
   privs text[] NOT NULL CHECK (privs <@ ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE'] AND (who <> 'all' OR privs = '{SELECT}')),
   PRIMARY KEY (rel, who));
-CREATE TABLE IF NOT EXISTS app_private.legacy (  -- the old program's door (section 7); no row: there is none
-  rel name PRIMARY KEY, view_sql text);
-REVOKE ALL ON app_private.rls_class, app_private.rls_access, app_private.legacy FROM PUBLIC;
+REVOKE ALL ON app_private.rls_class, app_private.rls_access FROM PUBLIC;
 
 INSERT INTO app_private.rls_class (rel, owner_col, ord, fixture) VALUES
   ('users',                'id',      1, 'INSERT INTO app.users (id, email) VALUES (%1$L, %1$L || ''@rls.test'')'),
@@ -678,7 +796,129 @@ BEGIN
   END LOOP;
 END $$;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA app_private FROM PUBLIC;
-SELECT app_private.protect();
+DO $$ BEGIN PERFORM app_private.protect(); END $$;
+
+-- 7. The old program's door --------------------------------------------------------------------------------------------------------
+-- Views with the old names, columns and types over our tables, for rosetree_legacy alone; the logins that had the old tables become its
+-- members. Nothing here where nothing was adopted.
+CREATE OR REPLACE FUNCTION app_private.legacy_main_account() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN
+  INSERT INTO app.accounts (user_id, id, portfolio_id, currency) VALUES (NEW.user_id, gen_random_uuid(), NEW.id, NEW.base_currency);
+  RETURN NULL;
+END $$;
+-- What the old tables let be null and ours do not.
+CREATE OR REPLACE FUNCTION app_private.legacy_user_row() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN NEW.display_name := coalesce(NEW.display_name, ''); NEW.base_currency := upper(coalesce(NEW.base_currency, 'USD')); RETURN NEW; END $$;
+CREATE OR REPLACE FUNCTION app_private.legacy_portfolio_row() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $$
+BEGIN NEW.name := coalesce(NEW.name, ''); NEW.base_currency := upper(coalesce(NEW.base_currency, 'USD')); RETURN NEW; END $$;
+REVOKE ALL ON FUNCTION app_private.legacy_main_account(), app_private.legacy_user_row(), app_private.legacy_portfolio_row() FROM PUBLIC;
+RESET ROLE;
+DO $do$
+DECLARE r record; l record; hash name; cols text; vals text; sets text; was regclass; tx record;
+BEGIN
+  IF NOT EXISTS (SELECT FROM app_private.legacy) OR EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = to_regclass('public.users') AND relkind = 'v') THEN RETURN; END IF;
+  CREATE SCHEMA IF NOT EXISTS app_legacy AUTHORIZATION app;
+  REVOKE ALL ON SCHEMA app_legacy FROM PUBLIC;
+  GRANT USAGE ON SCHEMA app, public TO rosetree_legacy;
+  FOR r IN SELECT DISTINCT c.rel FROM app_private.legacy_column c LOOP
+    was := to_regclass('public.' || r.rel);
+    IF was IS NULL THEN CONTINUE; END IF;      -- it was in schema app: nothing can stand in for it there
+    FOR l IN SELECT DISTINCT o.rolname FROM pg_catalog.pg_class k CROSS JOIN LATERAL (SELECT k.relowner AS who UNION SELECT grantee FROM aclexplode(k.relacl)) g
+               JOIN pg_catalog.pg_roles o ON o.oid = g.who WHERE k.oid = was AND NOT o.rolsuper AND o.rolname NOT LIKE 'rosetree\_%' AND o.rolname <> 'app' LOOP
+      EXECUTE format('GRANT rosetree_legacy TO %I', l.rolname);
+    END LOOP;
+    -- Other tables of the old program that point to users go on doing so; users is the one whose key stays what it was.
+    FOR l IN SELECT f.conrelid::regclass AS rel, f.conname, pg_get_constraintdef(f.oid) AS def FROM pg_catalog.pg_constraint f
+              WHERE f.contype = 'f' AND f.confrelid = was AND f.conrelid NOT IN (SELECT to_regclass('public.' || x.rel) FROM app_private.legacy x WHERE to_regclass('public.' || x.rel) IS NOT NULL) LOOP
+      EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', l.rel, l.conname);
+      IF r.rel = 'users' THEN EXECUTE format('ALTER TABLE %s ADD CONSTRAINT %I %s', l.rel, l.conname, regexp_replace(l.def, 'REFERENCES \S+\(', 'REFERENCES app.users('));
+      ELSE RAISE WARNING 'the foreign key % of % is dropped: % now has a key of two columns', l.conname, l.rel, r.rel; END IF;
+    END LOOP;
+  END LOOP;
+  FOR r IN SELECT DISTINCT c.rel FROM app_private.legacy_column c LOOP
+    IF to_regclass('public.' || r.rel) IS NULL THEN CONTINUE; END IF;
+    EXECUTE format('ALTER TABLE public.%I SET SCHEMA app_legacy', r.rel);
+    EXECUTE format('REVOKE ALL ON app_legacy.%I FROM PUBLIC', r.rel);
+    SELECT string_agg(format(CASE WHEN r.rel = 'transactions' THEN '(%s)::%s AS %I' ELSE '%1$s AS %3$I' END, format(c.showing, format('t.%I', c.our_name)), c.old_type, c.old_name), ', ' ORDER BY c.pos) INTO cols
+      FROM app_private.legacy_column c WHERE c.rel = r.rel;
+    EXECUTE format('CREATE VIEW public.%I WITH (security_invoker = true) AS SELECT %s FROM app.%I t %s', r.rel, cols, r.rel, CASE WHEN r.rel = 'transactions' THEN 'WHERE t.deleted_at IS NULL' END);
+    FOR l IN SELECT c.old_name, c.old_default FROM app_private.legacy_column c WHERE c.rel = r.rel AND c.old_default IS NOT NULL AND c.old_default !~ 'nextval' LOOP
+      EXECUTE format('ALTER VIEW public.%I ALTER COLUMN %I SET DEFAULT %s', r.rel, l.old_name, l.old_default);
+    END LOOP;
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON public.%I TO rosetree_legacy', r.rel);
+  END LOOP;
+  -- The old program asks by id alone, where our keys begin with the user.
+  CREATE INDEX IF NOT EXISTS portfolios_legacy_id ON app.portfolios (id);
+  CREATE INDEX IF NOT EXISTS transactions_legacy_id ON app.transactions (id);
+  CREATE INDEX IF NOT EXISTS transactions_legacy_portfolio ON app.transactions (portfolio_id);
+  CREATE OR REPLACE TRIGGER legacy_row BEFORE INSERT OR UPDATE ON app.users FOR EACH ROW WHEN (current_user <> 'rosetree_api') EXECUTE FUNCTION app_private.legacy_user_row();
+  CREATE OR REPLACE TRIGGER legacy_row BEFORE INSERT OR UPDATE ON app.portfolios FOR EACH ROW WHEN (current_user <> 'rosetree_api') EXECUTE FUNCTION app_private.legacy_portfolio_row();
+  CREATE OR REPLACE TRIGGER legacy_account AFTER INSERT ON app.portfolios FOR EACH ROW WHEN (current_user <> 'rosetree_api') EXECUTE FUNCTION app_private.legacy_main_account();
+
+  SELECT c.our_name INTO hash FROM app_private.legacy_column c WHERE c.rel = 'users' AND c.old_name IN ('password_hash', 'hashed_password', 'encrypted_password', 'password_digest') LIMIT 1;
+  EXECUTE format($fn$CREATE OR REPLACE FUNCTION app_private.legacy_credentials() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $b$
+BEGIN
+  INSERT INTO app.credentials AS c (user_id, email_key, password_hash) VALUES (NEW.id, lower(NEW.email), %s)
+  ON CONFLICT (user_id) DO UPDATE SET email_key = excluded.email_key, password_hash = coalesce(excluded.password_hash, c.password_hash), changed_at = now();
+  RETURN NULL;
+END $b$ $fn$, CASE WHEN hash IS NULL THEN 'NULL' ELSE format('CASE WHEN NEW.%1$I ~ ''^\$(2[aby]|argon2)'' THEN NEW.%1$I END', hash) END);
+  CREATE OR REPLACE TRIGGER legacy_credentials_insert AFTER INSERT ON app.users FOR EACH ROW WHEN (current_user <> 'rosetree_api') EXECUTE FUNCTION app_private.legacy_credentials();
+  EXECUTE format('CREATE OR REPLACE TRIGGER legacy_credentials_update AFTER UPDATE OF email%s ON app.users FOR EACH ROW WHEN (current_user <> ''rosetree_api'') EXECUTE FUNCTION app_private.legacy_credentials()', CASE WHEN hash IS NOT NULL THEN format(', %I', hash) END);
+  ALTER FUNCTION app_private.legacy_credentials() OWNER TO app;
+  REVOKE ALL ON FUNCTION app_private.legacy_credentials() FROM PUBLIC;
+
+  IF to_regclass('public.transactions') IS NULL THEN RETURN; END IF;
+  SELECT string_agg(format('%I', c.our_name), ', ' ORDER BY c.pos) AS cols, string_agg(format(c.reading, format('NEW.%I', c.old_name)), ', ' ORDER BY c.pos) AS vals,
+         string_agg(format('%I = %s', c.our_name, format(c.reading, format('NEW.%I', c.old_name))), ', ' ORDER BY c.pos) FILTER (WHERE c.our_name NOT IN ('id', 'portfolio_id')) AS sets,
+         max(c.old_name::text) FILTER (WHERE c.our_name = 'id') AS id, max(c.old_name::text) FILTER (WHERE c.our_name = 'portfolio_id') AS portfolio, bool_or(c.our_name = 'currency') AS has_currency
+    INTO tx FROM app_private.legacy_column c WHERE c.rel = 'transactions';
+  EXECUTE format($fn$CREATE OR REPLACE FUNCTION app_private.legacy_transactions() RETURNS trigger LANGUAGE plpgsql SET search_path = '' AS $b$
+DECLARE p record;
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    SELECT f.user_id, f.base_currency, a.id AS account_id INTO p FROM app.portfolios f JOIN app.accounts a ON a.user_id = f.user_id AND a.portfolio_id = f.id WHERE f.id = NEW.%1$I ORDER BY a.created_at LIMIT 1;
+    IF NOT FOUND THEN RAISE EXCEPTION 'there is no portfolio %%', NEW.%1$I USING ERRCODE = '23503'; END IF;
+    INSERT INTO app.transactions (user_id, account_id, %2$s %3$s) VALUES (p.user_id, p.account_id, %4$s %5$s);
+  ELSIF TG_OP = 'UPDATE' THEN
+    UPDATE app.transactions t SET %6$s WHERE t.id = OLD.%7$I;
+  ELSE
+    UPDATE app.transactions t SET deleted_at = now() WHERE t.id = OLD.%7$I;
+    RETURN OLD;
+  END IF;
+  RETURN NEW;
+END $b$ $fn$, tx.portfolio, tx.cols, CASE WHEN NOT tx.has_currency THEN ', currency' END, tx.vals, CASE WHEN NOT tx.has_currency THEN ', p.base_currency' END, tx.sets, tx.id);
+  ALTER FUNCTION app_private.legacy_transactions() OWNER TO app;
+  REVOKE ALL ON FUNCTION app_private.legacy_transactions() FROM PUBLIC;
+  CREATE OR REPLACE TRIGGER legacy_write INSTEAD OF INSERT OR UPDATE OR DELETE ON public.transactions FOR EACH ROW EXECUTE FUNCTION app_private.legacy_transactions();
+END $do$;
+-- The end of the migration: SELECT app_private.end_legacy(); by a superuser or whoever ran this file. The old tables' own columns stay.
+CREATE OR REPLACE FUNCTION app_private.end_legacy() RETURNS text LANGUAGE plpgsql SET search_path = '' AS $$
+DECLARE r record;
+BEGIN
+  FOR r IN SELECT DISTINCT c.rel FROM app_private.legacy_column c JOIN pg_catalog.pg_class k ON k.oid = to_regclass('public.' || c.rel) AND k.relkind = 'v' LOOP
+    EXECUTE format('DROP VIEW public.%I', r.rel);
+  END LOOP;
+  DROP TRIGGER IF EXISTS legacy_row ON app.users;
+  DROP TRIGGER IF EXISTS legacy_row ON app.portfolios;
+  DROP TRIGGER IF EXISTS legacy_account ON app.portfolios;
+  DROP TRIGGER IF EXISTS legacy_credentials_insert ON app.users;
+  DROP TRIGGER IF EXISTS legacy_credentials_update ON app.users;
+  DROP FUNCTION IF EXISTS app_private.legacy_transactions(), app_private.legacy_credentials();
+  DROP INDEX IF EXISTS app.portfolios_legacy_id, app.transactions_legacy_id, app.transactions_legacy_portfolio;
+  DROP SCHEMA IF EXISTS app_legacy CASCADE;
+  DELETE FROM app_private.legacy;
+  PERFORM app_private.protect();
+  IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'rosetree_legacy') THEN
+    DROP OWNED BY rosetree_legacy;
+    BEGIN
+      DROP ROLE rosetree_legacy;
+    EXCEPTION WHEN dependent_objects_still_exist THEN RETURN 'ended here; rosetree_legacy stays, because another database of this cluster still uses it';
+    END;
+  END IF;
+  RETURN 'ended; rosetree_legacy is gone';
+END $$;
+REVOKE ALL ON FUNCTION app_private.end_legacy() FROM PUBLIC;
+SET LOCAL ROLE app;
 
 -- 8. The self-test ---------------------------------------------------------------------------------------------------------------
 -- Raises RT900 with everything that is wrong. It runs with the caller's rights on purpose: whoever calls it must own app_private, so
