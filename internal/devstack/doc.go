@@ -14,9 +14,11 @@
 //		rdb := env.Redis(t)                       // a redis-server of this test's own
 //		opts, err := redis.ParseURL(rdb.URL)
 //		rdb.Freeze(t)                             // …and faults: Thaw, Kill, Restart, Configure
+//		link := devstack.StartLink(t, rdb.Addr)   // a network between: Cut, Stall, Delay, Retarget
 //	}
 //
 // The first Database of a test binary starts one PostgreSQL for all of them (about 0.8 s) and migrates
 // one template; each further one is a copy (about 25 ms). A redis-server takes about 15 ms, so each
-// test gets its own.
+// test gets its own. StartSentinel (a master, two replicas, three sentinels; ready in 2 s) and StartCluster
+// (three masters with replicas; 3 s) make the larger set-ups.
 package devstack

@@ -1,7 +1,7 @@
 package devstack
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -87,6 +87,9 @@ func (spec redisSpec) configure(port int) (path string, err error) {
 		fmt.Fprintf(&b, "%s %s\n", key, settings[key])
 	}
 	path = filepath.Join(spec.dir, "redis.conf")
+	if spec.exact {
+		return path, nil // sentinels and failovers have written into it since
+	}
 	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
 		return "", fmt.Errorf("devstack: %w", err)
 	}
@@ -104,7 +107,7 @@ func (r *redisServer) awaitReady(ctx context.Context, password string) error {
 		info, err := serverInfo(loopback(r.port), password)
 		switch {
 		case err != nil:
-			return false, nil // not yet: refused, or still loading its data
+			return false, nil // not yet: refused, or still loading its keys
 		case !strings.Contains(info, mine):
 			return false, errTaken
 		}
@@ -121,14 +124,20 @@ func serverInfo(addr, password string) (string, error) {
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(time.Second))
-	if _, err := fmt.Fprintf(conn, "AUTH %s\r\nINFO server\r\nQUIT\r\n", password); err != nil {
+	if _, err := fmt.Fprintf(conn, "AUTH %s\r\nINFO server\r\n", password); err != nil {
 		return "", err
 	}
-	answer, err := io.ReadAll(conn)
-	if err == nil && bytes.Contains(answer, []byte("-LOADING")) {
-		err = errors.New("still loading")
+	answer := bufio.NewReader(conn)
+	if _, err := answer.ReadString('\n'); err != nil { // +OK
+		return "", err
 	}
-	return string(answer), err
+	var size int
+	if _, err := fmt.Fscanf(answer, "$%d\r\n", &size); err != nil {
+		return "", err // -LOADING
+	}
+	info := make([]byte, size)
+	_, err = io.ReadFull(answer, info)
+	return string(info), err
 }
 
 // leftRedis returns the process id of a server that still runs in dir, 0 where none does.

@@ -1,0 +1,144 @@
+package devstack
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const slots = 16384
+
+// Cluster is a Redis Cluster of three masters, each with one replica.
+type Cluster struct {
+	URL   string   // redis+cluster://…
+	Nodes []*Redis // three masters, then their replicas in the same order, as it was at the start
+}
+
+// StartCluster starts one and waits until every node finds it whole.
+func (e *Env) StartCluster(t TB) *Cluster {
+	t.Helper()
+	password := rand.Text()
+	c := &Cluster{}
+	var addrs []string
+	for range 6 {
+		node := e.startClusterNode(t, password)
+		c.Nodes = append(c.Nodes, node)
+		addrs = append(addrs, node.Addr)
+	}
+	if err := joinCluster(context.Background(), c.Nodes); err != nil {
+		t.Fatalf("devstack: make the cluster: %v", err)
+	}
+	c.URL = "redis+cluster://:" + password + "@" + strings.Join(addrs, ",")
+	return c
+}
+
+// startClusterNode starts a node. The port of the bus is given, because the usual one (10000 more) may
+// be no port at all.
+func (e *Env) startClusterNode(t TB, password string) *Redis {
+	t.Helper()
+	bus, err := freePort(0)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return e.startRedis(t, redisSpec{password: password, settings: map[string]string{
+		"cluster-enabled": "yes", "cluster-port": strconv.Itoa(bus), "cluster-node-timeout": "1500",
+		"notify-keyspace-events": "Kgxe", "save": `""`, "repl-diskless-sync-delay": "0",
+		"repl-ping-replica-period": "1", // a replica is listed once it has heard something: at the first ping
+	}})
+}
+
+// joinCluster makes a Redis Cluster of running nodes: the first half are masters, which share the
+// slots; each of the others follows one of them.
+func joinCluster(ctx context.Context, nodes []*Redis) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	masters := len(nodes) / 2
+	clients := make([]*redis.Client, len(nodes))
+	for i, n := range nodes {
+		clients[i] = redis.NewClient(&redis.Options{Addr: n.Addr, Password: n.Password, ContextTimeoutEnabled: true})
+		defer clients[i].Close()
+	}
+	for i, c := range clients {
+		if err := c.Do(ctx, "CLUSTER", "SET-CONFIG-EPOCH", i+1).Err(); err != nil {
+			return err
+		}
+		if i < masters {
+			if err := c.ClusterAddSlotsRange(ctx, slots*i/masters, slots*(i+1)/masters-1).Err(); err != nil {
+				return err
+			}
+		}
+		if err := meet(ctx, c, nodes[0]); err != nil {
+			return err
+		}
+	}
+	for i, c := range clients {
+		if err := poll(ctx, func() bool { return known(ctx, c) == len(nodes) }); err != nil {
+			return fmt.Errorf("node %d does not know the others: %w", i, err)
+		}
+	}
+	for i, c := range clients[masters:] {
+		id, err := clients[i].ClusterMyID(ctx).Result()
+		if err != nil {
+			return err
+		}
+		if err := poll(ctx, func() bool { return c.ClusterReplicate(ctx, id).Err() == nil }); err != nil {
+			return fmt.Errorf("node %d does not follow its master: %w", masters+i, err)
+		}
+	}
+	for i, c := range clients {
+		if err := poll(ctx, func() bool { return whole(ctx, c, masters) }); err != nil {
+			return fmt.Errorf("node %d does not find the cluster whole: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// meet introduces the node of c to first, whose bus is not on its usual port.
+func meet(ctx context.Context, c *redis.Client, first *Redis) error {
+	host, port, _ := strings.Cut(first.Addr, ":")
+	return c.Do(ctx, "CLUSTER", "MEET", host, port, first.spec.settings["cluster-port"]).Err()
+}
+
+func known(ctx context.Context, c *redis.Client) int {
+	info, _ := c.ClusterInfo(ctx).Result()
+	_, rest, _ := strings.Cut(info, "cluster_known_nodes:")
+	digits, _, _ := strings.Cut(rest, "\r")
+	n, _ := strconv.Atoi(digits)
+	return n
+}
+
+// whole tells whether c sees all slots served, and every master with its replica in step.
+func whole(ctx context.Context, c *redis.Client, masters int) bool {
+	info, err := c.ClusterInfo(ctx).Result()
+	if err != nil || !strings.Contains(info, "cluster_state:ok") {
+		return false
+	}
+	ranges, err := c.ClusterSlots(ctx).Result()
+	if err != nil || len(ranges) != masters {
+		return false
+	}
+	for _, r := range ranges {
+		if len(r.Nodes) != 2 {
+			return false
+		}
+	}
+	replication, err := c.Info(ctx, "replication").Result()
+	return err == nil && (strings.Contains(replication, "master_link_status:up") || strings.Contains(replication, "connected_slaves:1"))
+}
+
+func poll(ctx context.Context, holds func() bool) error {
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			return errors.New("waited 30 s")
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return nil
+}
