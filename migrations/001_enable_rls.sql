@@ -228,6 +228,7 @@ CREATE TABLE IF NOT EXISTS app.revocations (
   id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   kind       text NOT NULL CHECK (kind IN ('sid', 'user', 'jti', 'before', 'all')),
   subject    text NOT NULL DEFAULT '',
+  keep       text NOT NULL DEFAULT '',         -- of kind user: the one session that stays
   not_before timestamptz,                      -- what was issued before this moment is revoked
   reason     text NOT NULL,
   actor      text NOT NULL,
