@@ -28,11 +28,15 @@ type watcher struct {
 	met    *watchMetrics
 	reads  *reader
 	place  placement
+	prefix string // of a keyspace channel: "__keyspace@<db>__:"
 
 	mu       sync.Mutex
 	sessions map[SessionID]*watched
 	users    map[UserID]map[SessionID]*watched
-	observe  func(*watched, End, int) // guarded by mu: told of every end, with the number of sockets
+
+	// fixed before run
+	observe func(p Principal, heard string, sockets int) // told of every end
+	regain  func(context.Context, *redis.Client) error   // called before a Redis that was away is trusted again
 }
 
 // watchConfig is how often the watcher asks. The zero value of a field means its default.
@@ -149,7 +153,7 @@ func (w *watcher) register(p Principal, sock *watching) (*watched, <-chan struct
 		w.users[s.user][s.id] = s
 		if p.Via != ViaLegacy {
 			s.node = w.place.nodeOf(s.id)
-			s.channel = s.node.prefix + sessionKey(s.id)
+			s.channel = w.prefix + sessionKey(s.id)
 		}
 		w.met.watched.Inc()
 	}
@@ -196,17 +200,42 @@ func (w *watcher) end(id SessionID, e End) (sockets int) {
 	w.drop(s)
 	told := s.sockets
 	s.sockets = nil // a later stop finds nothing to remove
-	observe := w.observe
+	now := s.now
 	w.mu.Unlock()
 
 	for sock := range told {
 		sock.tell(e)
 	}
-	if observe != nil {
-		observe(s, e, len(told))
-	}
+	w.observe(now, e.Heard, len(told))
 	w.met.ended.WithLabelValues(e.Heard, string(e.Reason)).Inc()
 	return len(told)
+}
+
+// apply ends the watched sessions that a row of the ledger is about.
+func (w *watcher) apply(r *revocation, heard string) {
+	e := r.end()
+	e.Heard = heard
+	for _, id := range w.about(r) {
+		w.end(id, e)
+	}
+}
+
+func (w *watcher) about(r *revocation) (ids []SessionID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r.Kind == KindSession || r.Kind == KindToken {
+		return []SessionID{SessionID(r.Subject)}
+	}
+	among := w.sessions
+	if r.Kind != KindAll {
+		among = w.users[UserID(r.Subject)]
+	}
+	for id, s := range among {
+		if r.covers(s.now) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // lookup is the session as this server last read it.

@@ -14,7 +14,6 @@ type node struct {
 	// fixed after newNode
 	w       *watcher
 	name    string // address, for logs
-	prefix  string // of a keyspace channel: "__keyspace@<db>__:"
 	canary  string // prefix of the canary's key, which lives on this very master
 	connect func(context.Context) (*redis.Client, error)
 	many    bool // one EXISTS may name many keys (not in a cluster)
@@ -26,8 +25,8 @@ type node struct {
 	heard time.Time              // guarded by mu: everything that ended before this instant has been seen
 }
 
-func newNode(w *watcher, name string, db string, canary string, connect func(context.Context) (*redis.Client, error)) *node {
-	return &node{w: w, name: name, prefix: "__keyspace@" + db + "__:", canary: canary, connect: connect,
+func newNode(w *watcher, name, canary string, connect func(context.Context) (*redis.Client, error)) *node {
+	return &node{w: w, name: name, canary: canary, connect: connect,
 		want: map[SessionID]*watched{}}
 }
 

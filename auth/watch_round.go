@@ -80,7 +80,7 @@ func (r *round) run(ctx context.Context) error {
 	}
 	r.open()
 	wg.Go(func() { r.subscribe(ctx, ps) })
-	return r.listen(ctx, &wg)
+	return r.listen(ctx, &wg, client)
 }
 
 // proveOnce waits until one canary has come back.
@@ -106,7 +106,7 @@ func (r *round) proveOnce(ctx context.Context, wg *sync.WaitGroup) error {
 }
 
 // listen keeps canaries going, sweeps once everything is subscribed, and then calls the node live.
-func (r *round) listen(ctx context.Context, wg *sync.WaitGroup) error {
+func (r *round) listen(ctx context.Context, wg *sync.WaitGroup, client *redis.Client) error {
 	cfg := r.n.w.cfg
 	next, late := time.NewTimer(cfg.CanaryEvery), time.NewTimer(time.Hour)
 	defer next.Stop()
@@ -115,7 +115,7 @@ func (r *round) listen(ctx context.Context, wg *sync.WaitGroup) error {
 	acked, began := r.acked, time.Time{}
 	sweep := func() {
 		began = time.Now()
-		wg.Go(func() { swept <- r.n.w.readAll(ctx, r.n, "gap") })
+		wg.Go(func() { swept <- r.catchUp(ctx, client) })
 	}
 	for {
 		select {
@@ -145,6 +145,14 @@ func (r *round) listen(ctx context.Context, wg *sync.WaitGroup) error {
 			return errCanaryLost
 		}
 	}
+}
+
+// catchUp finds what ended while nobody listened, and then brings what Redis has missed.
+func (r *round) catchUp(ctx context.Context, client *redis.Client) error {
+	if err := r.n.w.readAll(ctx, r.n, "gap"); err != nil {
+		return err
+	}
+	return r.n.w.regain(ctx, client)
 }
 
 // open makes the node's sessions this round's: from here on a session that is added waits for its acknowledgement.
@@ -336,7 +344,7 @@ var own = map[string]bool{"hset": true, "expire": true, "hincrby": true, "persis
 
 // session is the id in a keyspace channel's name: the key without prefix and braces.
 func (n *node) session(channel string) SessionID {
-	key := strings.TrimPrefix(channel, n.prefix+sessionPrefix)
+	key := strings.TrimPrefix(channel, n.w.prefix+sessionPrefix)
 	if len(key) != sessionIDLen+2 {
 		return ""
 	}

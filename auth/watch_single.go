@@ -12,7 +12,8 @@ import (
 // newWatcher makes the watcher for whatever rdb leads to: one server (also behind sentinels) or a cluster.
 func newWatcher(cfg watchConfig, rdb redis.UniversalClient, denied denials, log *slog.Logger, reg prometheus.Registerer) *watcher {
 	w := &watcher{cfg: cfg.withDefaults(), rdb: rdb, denied: denied, log: log, met: newWatchMetrics(reg),
-		reads: newReader(rdb), sessions: map[SessionID]*watched{}, users: map[UserID]map[SessionID]*watched{}}
+		reads: newReader(rdb), sessions: map[SessionID]*watched{}, users: map[UserID]map[SessionID]*watched{},
+		observe: func(Principal, string, int) {}, regain: func(context.Context, *redis.Client) error { return nil }}
 	w.reads.hint = w.answerHint
 	if client, ok := rdb.(*redis.Client); ok {
 		w.place = newSingle(w, client)
@@ -26,11 +27,14 @@ type single struct{ node *node }
 
 func newSingle(w *watcher, client *redis.Client) single {
 	opt := client.Options()
-	n := newNode(w, opt.Addr, strconv.Itoa(opt.DB), canaryPrefix,
+	w.prefix = keyspacePrefix(opt.DB)
+	n := newNode(w, opt.Addr, canaryPrefix,
 		func(context.Context) (*redis.Client, error) { return client, nil })
 	n.many = true
 	return single{n}
 }
+
+func keyspacePrefix(db int) string { return "__keyspace@" + strconv.Itoa(db) + "__:" }
 
 func (s single) nodeOf(SessionID) *node { return s.node }
 func (s single) all() []*node           { return []*node{s.node} }

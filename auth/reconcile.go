@@ -1,0 +1,102 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// probe decides whether Redis may be trusted again: it takes a write, the ledger's revocations have been brought to it,
+// and every session with sockets here has been read.
+func (rv *revoker) probe(ctx context.Context) error {
+	if err := rv.writes(ctx); err != nil {
+		return err
+	}
+	rv.behind.Store(false)
+	if err := rv.replay(ctx); err != nil {
+		rv.behind.Store(true)
+		return err
+	}
+	for _, n := range rv.watch.place.all() {
+		if err := rv.watch.readAll(ctx, n, "gap"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writes sets and deletes a key on every master, as a request would.
+func (rv *revoker) writes(ctx context.Context) error {
+	for i, n := range rv.watch.place.all() {
+		ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+		key := n.canary + rv.watch.cfg.Server + ":probe" + strconv.Itoa(i)
+		pipe := rv.rdb.Pipeline()
+		pipe.Set(ctx, key, 1, time.Second)
+		pipe.Del(ctx, key)
+		_, err := pipe.Exec(ctx)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("auth: probe: %w", err)
+		}
+	}
+	return nil
+}
+
+const deafCheck = 100 * time.Millisecond
+
+// endDeaf closes the sockets of sessions whose end this server could not hear for MaxBlind: neither from the Redis that
+// holds them nor from the ledger. A legacy session has only the ledger.
+func (rv *revoker) endDeaf(ctx context.Context) {
+	started := time.Now() // nothing can have been heard before
+	tick := time.NewTicker(deafCheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		ledger := rv.ledger.proven()
+		for _, n := range rv.watch.place.all() {
+			heard, _ := n.proven()
+			if rv.isDeaf(started, ledger, heard) {
+				rv.watch.endAll(n.ids(), EndUnavailable)
+			}
+		}
+		if rv.isDeaf(started, ledger) {
+			rv.watch.endAll(rv.watch.legacy(), EndUnavailable)
+		}
+	}
+}
+
+// deafSlack is how old the newest proof may be while everything is well: the feed reads once a second.
+const deafSlack = feedFresh
+
+func (rv *revoker) isDeaf(proofs ...time.Time) bool {
+	newest := proofs[0]
+	for _, p := range proofs[1:] {
+		if p.After(newest) {
+			newest = p
+		}
+	}
+	return time.Since(newest) > deafSlack+rv.maxBlind
+}
+
+func (w *watcher) endAll(ids []SessionID, reason EndReason) {
+	for _, id := range ids {
+		w.end(id, End{Reason: reason, By: "system", At: time.Now(), Heard: "timer"})
+	}
+}
+
+// legacy are the watched sessions of which Redis knows nothing.
+func (w *watcher) legacy() (ids []SessionID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for id, s := range w.sessions {
+		if s.node == nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}

@@ -1,0 +1,250 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"rosetree/internal/api"
+)
+
+// Target is what a revocation is about: one session or legacy token, a user's, or everybody's.
+type Target struct {
+	Kind    Kind
+	Session SessionID // of kinds sid and jti
+	User    UserID    // of kinds user and before
+	Keep    SessionID // of kind user: the one session that stays
+	Before  time.Time // of kinds before and all: what was issued until then; zero means now
+	Until   time.Time // when what is revoked would have ended by itself; zero where that is not known
+}
+
+// Actor is who revokes.
+type Actor struct {
+	As   string // "admin", "user", "system", "operator": shown to the one whose session ends
+	User UserID
+	IP   string
+}
+
+func (a Actor) String() string {
+	if a.User == "" {
+		return a.As
+	}
+	return a.As + ":" + string(a.User)
+}
+
+// Reason is why: Code decides what the client is told, Text is what a person wrote.
+type Reason struct {
+	Code EndReason // "" means EndRevoked
+	Text string
+}
+
+func (r Reason) String() string {
+	code := string(r.Code)
+	if code == "" {
+		code = string(EndRevoked)
+	}
+	if r.Text == "" {
+		return code
+	}
+	return code + ": " + r.Text
+}
+
+const (
+	maxReason      = 500
+	recordPatience = 300 * time.Millisecond // how long a revocation waits for PostgreSQL before it takes effect without
+	recordLimit    = 3 * time.Second        // how long it then waits to learn whether it is durable
+	legacyLife     = 400 * 24 * time.Hour   // no legacy token lives longer than this
+)
+
+// revoker ends sessions, on this server and on all others.
+type revoker struct {
+	// fixed after newRevoker
+	rdb      redis.UniversalClient
+	watch    *watcher
+	ledger   *ledger
+	denied   *denylist
+	receipts *receipts
+	breaker  *breaker
+	tags     func(UserID) []string
+	absolute time.Duration // a session's longest life
+	maxBlind time.Duration
+	log      *slog.Logger
+
+	behind atomic.Bool // Redis has missed a revocation
+	known  sync.Map    // run id of each Redis server that has been brought up to date
+}
+
+// revokerConfig is what the revoker is told by Auth.
+type revokerConfig struct {
+	watchConfig
+	Tags     func(UserID) []string // what a user's session ids may begin with
+	Absolute time.Duration
+	MaxBlind time.Duration
+	Switched func() // the rollout's row may have changed
+}
+
+func newRevoker(cfg revokerConfig, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg prometheus.Registerer) *revoker {
+	rows, met := db.Service(ServiceAuth), newLedgerMetrics(reg)
+	denied := newDenylist()
+	rv := &revoker{rdb: rdb, denied: denied, tags: cfg.Tags, absolute: cfg.Absolute, maxBlind: cfg.MaxBlind, log: log}
+	rv.ledger = newLedger(rows, db.Listen, denied, log, met)
+	rv.receipts = newReceipts(rows, cfg.Server, rv.ledger.toDB, log, met)
+	rv.watch = newWatcher(cfg.watchConfig, rdb, denied, log, reg)
+	rv.breaker = newBreaker(rv.probe, log, reg)
+	rv.watch.observe, rv.watch.regain = rv.receipts.note, rv.bringUpToDate
+	rv.ledger.apply = rv.heard
+	if cfg.Switched != nil {
+		rv.ledger.switched = cfg.Switched
+	}
+	return rv
+}
+
+// heard handles a row of the ledger that came by the feed.
+func (rv *revoker) heard(r *revocation, heard string) {
+	rv.watch.apply(r, heard)
+	if heard != "start" {
+		rv.receipts.issue(r, heard)
+	}
+}
+
+// run works until ctx ends.
+func (rv *revoker) run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { _ = rv.ledger.run(ctx) })
+	wg.Go(func() { rv.receipts.run(ctx) })
+	wg.Go(func() { rv.breaker.run(ctx) })
+	wg.Go(func() { rv.endDeaf(ctx) })
+	return rv.watch.run(ctx)
+}
+
+// revoke ends what t names: it becomes durable, then this server's sockets close, then Redis forgets. Other servers hear
+// it from Redis or from PostgreSQL, whichever is first. Where PostgreSQL is away it takes effect all the same and is
+// recorded later; where Redis is away, Redis is told before it is trusted again. With both away it is an error, and
+// only this server has closed its sockets.
+func (rv *revoker) revoke(ctx context.Context, t Target, by Actor, why Reason) (Receipt, error) {
+	r, err := rv.row(t, by, why)
+	if err != nil {
+		return Receipt{}, err
+	}
+	rec := rv.record(r, act{actor: r.Actor, action: "session.revoke", subject: string(r.Kind) + " " + r.Subject, ip: by.IP,
+		outcome: "ok", detail: map[string]any{"reason": r.Reason, "keep": r.Keep}})
+	rec.wait(recordPatience)
+	if rec.id() != 0 {
+		r.ID, r.At = rec.id(), rec.row.At
+	}
+	out := Receipt{Sockets: rv.endHere(r)}
+	inRedis, redisErr := rv.inRedis(ctx, r)
+	rec.wait(recordLimit - recordPatience)
+	out.ID, out.Durable, out.Sessions = rec.id(), rec.id() != 0, max(inRedis, rec.ended)
+	out.Redis = "ok"
+	if redisErr != nil {
+		rv.behind.Store(true)
+		out.Redis = "pending"
+		rv.log.Warn("revocations: Redis is told later", "cause", redisErr)
+	}
+	if out.Durable {
+		return out, nil
+	}
+	if err := rv.ledger.later([]*revocation{r}); err != nil || redisErr != nil {
+		return out, api.Unavailable("neither Redis nor PostgreSQL took the revocation; only this server's sockets were closed. Try again", time.Second)
+	}
+	return out, nil
+}
+
+// row is t as the ledger keeps it.
+func (rv *revoker) row(t Target, by Actor, why Reason) (*revocation, error) {
+	if len(why.Text) > maxReason {
+		return nil, api.Invalid("reason", "at most %d bytes", maxReason)
+	}
+	now := time.Now()
+	r := &revocation{Kind: t.Kind, Keep: t.Keep, NotBefore: t.Before, Reason: why.String(), Actor: by.String(), At: now, Until: t.Until}
+	switch t.Kind {
+	case KindSession, KindToken:
+		r.Subject = string(t.Session)
+	case KindUser, KindBefore:
+		r.Subject = string(t.User)
+	case KindAll:
+	default:
+		return nil, fmt.Errorf("auth: revoke: kind %q", t.Kind)
+	}
+	if r.Subject == "" && t.Kind != KindAll {
+		return nil, api.Invalid("id", "says nothing about whose session it is")
+	}
+	if r.NotBefore.IsZero() && (t.Kind == KindUser || t.Kind == KindBefore || t.Kind == KindAll) {
+		r.NotBefore = now
+	}
+	if r.Until.IsZero() {
+		r.Until = now.Add(rv.longestLife(t))
+	}
+	return r, nil
+}
+
+// longestLife is how long what t names could still be valid.
+func (rv *revoker) longestLife(t Target) time.Duration {
+	if t.Kind == KindSession && isSessionID(string(t.Session)) {
+		return rv.absolute
+	}
+	return max(rv.absolute, legacyLife)
+}
+
+// endHere closes this server's sockets, unless the feed was faster.
+func (rv *revoker) endHere(r *revocation) (sockets int) {
+	if len(rv.denied.add(r)) > 0 {
+		rv.watch.apply(r, "local")
+		rv.receipts.issue(r, "local")
+	}
+	return rv.receipts.sockets(r)
+}
+
+// recording is a write to the ledger under way. The write works on its own copy of the row.
+type recording struct {
+	done  chan struct{}
+	row   *revocation // valid after done
+	ended int         // valid after done
+	err   error       // valid after done
+}
+
+func (rv *revoker) record(r *revocation, a act) *recording {
+	again := *r
+	rec := &recording{done: make(chan struct{}), row: &again}
+	go func() {
+		defer close(rec.done)
+		// Not the caller's context: a client that goes away does not take its revocation with it.
+		ctx, cancel := context.WithTimeout(context.Background(), recordLimit)
+		defer cancel()
+		rec.ended, rec.err = rv.ledger.write(ctx, []*revocation{rec.row}, a)
+	}()
+	return rec
+}
+
+func (rec *recording) wait(d time.Duration) {
+	select {
+	case <-rec.done:
+	case <-time.After(d):
+	}
+}
+
+// id is 0 while the row is not known to be durable.
+func (rec *recording) id() int64 {
+	select {
+	case <-rec.done:
+		if rec.err == nil {
+			return rec.row.ID
+		}
+	default:
+	}
+	return 0
+}
+
+func actorName(actor string) string {
+	name, _, _ := strings.Cut(actor, ":")
+	return name
+}
