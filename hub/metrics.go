@@ -1,0 +1,58 @@
+package hub
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"rosetree/auth"
+)
+
+// metrics of the hub; every label has a closed set of values.
+type metrics struct {
+	upgrades  *prometheus.CounterVec // result: ok, or the problem's code
+	closed    *prometheus.CounterVec // reason: the short code
+	delivered prometheus.Counter
+	sweeps    prometheus.Histogram
+	faults    prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
+	f := promauto.With(reg)
+	for _, via := range []auth.Via{auth.ViaSession, auth.ViaLegacy, auth.ViaFallback} {
+		f.NewGaugeFunc(prometheus.GaugeOpts{Name: "rosetree_hub_sockets", Help: "Open sockets by the path on which they were authenticated.",
+			ConstLabels: prometheus.Labels{"auth": string(via)}}, func() float64 { return float64(h.openVia(via)) })
+	}
+	return &metrics{
+		upgrades:  f.NewCounterVec(prometheus.CounterOpts{Name: "rosetree_hub_upgrades_total", Help: "Upgrades by result: ok, or the problem's code."}, []string{"result"}),
+		closed:    f.NewCounterVec(prometheus.CounterOpts{Name: "rosetree_hub_closes_total", Help: "Closed sockets by reason."}, []string{"reason"}),
+		delivered: f.NewCounter(prometheus.CounterOpts{Name: "rosetree_hub_updates_delivered_total", Help: "Price updates handed to the kernel."}),
+		sweeps: f.NewHistogram(prometheus.HistogramOpts{Name: "rosetree_hub_sweep_seconds", Help: "Time of one round over the sockets that had something to get.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 8)}),
+		faults: f.NewCounter(prometheus.CounterOpts{Name: "rosetree_hub_consistency_faults_total", Help: "Contradictions that the hub's self-check found."}),
+	}
+}
+
+func (m *metrics) sweep(took time.Duration, delivered uint64) {
+	m.sweeps.Observe(took.Seconds())
+	m.delivered.Add(float64(delivered))
+}
+
+func (h *Hub) openVia(via auth.Via) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.counts[countKey{countVia, string(via)}]
+}
+
+// report counts the end of a connection and writes its one line. The peer's own close codes are not
+// ours to name: they are one reason.
+func (c *conn) report() {
+	c.mu.Lock()
+	e, p, f := c.end, c.principal, c.flush
+	c.mu.Unlock()
+	c.hub.metrics.closed.WithLabelValues(e.reason).Inc()
+	c.hub.log.Info("socket closed", "connection", c.id, "user", string(p.User), "session", string(p.Session), "auth", string(p.Via), "address", c.addr,
+		"code", e.code, "reason", e.reason, "by", e.by, "heard", e.heard, "seconds", (c.hub.now()-c.opened)/1000,
+		"received", c.received, "updates", f.delivered, "bytes", f.bytes)
+}

@@ -1,0 +1,158 @@
+package hub
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+
+	"rosetree/auth"
+	"rosetree/internal/api"
+)
+
+// Topic is an ordered channel whose messages are the same for all who follow it.
+type Topic struct {
+	Name  string
+	Admin bool // for admins alone
+	// Now gives the messages that bring a new follower up to date. What is published meanwhile is sent
+	// after them, so that a message may come twice but never be missed.
+	Now func(ctx context.Context, p auth.Principal) ([]any, error)
+}
+
+type topic struct {
+	Topic
+
+	mu        sync.Mutex
+	followers map[*subscription]struct{}
+}
+
+// subscription is one connection's place at a topic.
+type subscription struct {
+	c *conn
+	t *topic
+
+	// guarded by c.mu
+	open    bool
+	waiting [][]byte
+}
+
+// Publish sends a message with its "type" to all who follow the topic.
+func (h *Hub) Publish(name string, message any) {
+	t := h.topics[name]
+	t.mu.Lock()
+	followers := slices.Collect(maps.Keys(t.followers))
+	t.mu.Unlock()
+	if len(followers) == 0 {
+		return
+	}
+	encoded := encode(message)
+	for _, f := range followers {
+		f.push(encoded)
+	}
+}
+
+func (f *subscription) push(message []byte) {
+	f.c.mu.Lock()
+	defer f.c.mu.Unlock()
+	switch {
+	case f.c.suspended: // resume brings it
+	case f.open:
+		f.c.queue(message)
+	default:
+		f.waiting = append(f.waiting, message)
+	}
+}
+
+func (c *conn) topic(m channelMessage) (*topic, error) {
+	t, known := c.hub.topics[m.Channel]
+	if !known {
+		p := api.BadRequest("unknown channel %q", m.Channel)
+		p.Field = "channel"
+		return nil, p
+	}
+	if p := c.identity(); t.Admin && (p.Role != auth.RoleAdmin || p.Degraded) {
+		return nil, api.Forbidden("channel " + m.Channel + " is for admins")
+	}
+	return t, nil
+}
+
+func (c *conn) followTopic(m channelMessage) error {
+	t, err := c.topic(m)
+	if err != nil {
+		return err
+	}
+	if old := c.takeTopic(t); old != nil {
+		old.close()
+	}
+	f := &subscription{c: c, t: t}
+	c.mu.Lock()
+	c.topics = append(slices.Clone(c.topics), f)
+	c.mu.Unlock()
+	ack := &subscribed{ID: m.ID, Type: "subscribed", Channel: m.Channel, Class: ordered}
+	if err := f.start(ack); err != nil {
+		c.takeTopic(t)
+		f.close()
+		return err
+	}
+	return nil
+}
+
+// start registers first and reads then, so that nothing is missed between the two.
+func (f *subscription) start(ack *subscribed) error {
+	f.t.mu.Lock()
+	f.t.followers[f] = struct{}{}
+	f.t.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	defer cancel()
+	now, err := f.t.Now(ctx, f.c.identity())
+	if err != nil {
+		return err
+	}
+	f.c.mu.Lock()
+	defer f.c.mu.Unlock()
+	if ack != nil && len(ack.ID) > 0 {
+		f.c.queue(encode(ack))
+	}
+	if f.c.suspended {
+		return nil
+	}
+	for _, message := range now {
+		f.c.queue(encode(message))
+	}
+	for _, message := range f.waiting {
+		f.c.queue(message)
+	}
+	f.waiting, f.open = nil, true
+	return nil
+}
+
+func (f *subscription) close() {
+	f.t.mu.Lock()
+	delete(f.t.followers, f)
+	f.t.mu.Unlock()
+}
+
+func (c *conn) takeTopic(t *topic) *subscription {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, f := range c.topics {
+		if f.t == t {
+			c.topics = slices.Delete(slices.Clone(c.topics), i, i+1)
+			return f
+		}
+	}
+	return nil
+}
+
+func (c *conn) leaveTopic(m channelMessage) error {
+	t, err := c.topic(m)
+	if err != nil {
+		return err
+	}
+	f := c.takeTopic(t)
+	if f == nil {
+		return api.NotFound("subscription")
+	}
+	f.close()
+	return nil
+}
