@@ -1,0 +1,109 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import assert from 'node:assert/strict';
+import { chromium } from 'playwright-core';
+
+export const artifacts = fileURLToPath(new URL('../../../test-artifacts/', import.meta.url));
+mkdirSync(artifacts, { recursive: true });
+
+const browserPath = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((p) => p && existsSync(p));
+const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
+
+/** @typedef {{url:string, users:{email:string, password:string, role:string}[], database_url:string, redis_url:string}} Demo */
+
+/**
+ * `rosetree demo` as a child: its own PostgreSQL and Redis, seeded users, moving prices.
+ * @param {{data?:string, listen?:string, env?:Record<string,string>}} [options]
+ */
+export async function demo({ data = mkdtempSync(join(tmpdir(), 'rosetree-web-')), listen = '127.0.0.1:0', env = {} } = {}) {
+  const bin = process.env.ROSETREE_BIN;
+  assert.ok(bin, 'ROSETREE_BIN names the program to test; web/test/run sets it');
+  const child = spawn(bin, ['demo', '--json', '--listen', listen, '--data', data], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+  let log = '';
+  child.stderr.on('data', (d) => { log = (log + d).slice(-20000); });
+  const ended = new Promise((r) => child.once('exit', r));
+  const line = await Promise.race([
+    new Promise((r) => createInterface({ input: child.stdout }).once('line', r)),
+    ended.then(() => assert.fail(`rosetree demo ended before it was ready:\n${log}`)),
+    new Promise((_, fail) => setTimeout(() => fail(new Error(`rosetree demo was not ready within 90 s:\n${log}`)), 90_000).unref()),
+  ]);
+  /** @type {Demo} */ const ready = JSON.parse(String(line));
+  return {
+    ...ready, data, log: () => log,
+    user: (role = 'user', n = 0) => ready.users.filter((u) => u.role === role)[n],
+    /** @param {NodeJS.Signals} signal */
+    async stop(signal = 'SIGTERM') {
+      child.kill(signal);
+      await ended;
+    },
+    remove: () => rmSync(data, { recursive: true, force: true }),
+  };
+}
+
+/** One Chromium with a fresh profile. Contexts of it are separate people. */
+export const browser = () => chromium.launch({ executablePath: browserPath, args: flags });
+
+export const modes = /** @type {Record<string, import('playwright-core').BrowserContextOptions>} */ ({
+  light: { colorScheme: 'light', viewport: { width: 1360, height: 900 } },
+  dark: { colorScheme: 'dark', viewport: { width: 1360, height: 900 } },
+  phone: { colorScheme: 'light', viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 },
+});
+
+/** What each page complained of: console errors, exceptions, breaches of the policy. @type {Map<import('playwright-core').Page, {text:string}[]>} */
+const complaints = new Map();
+
+/**
+ * A page whose complaints fail the test, except those that the test announces.
+ * @param {import('playwright-core').BrowserContext} context
+ */
+export async function page(context) {
+  const p = await context.newPage();
+  /** @type {{text:string}[]} */ const list = [];
+  complaints.set(p, list);
+  p.on('console', (m) => m.type() === 'error' && list.push({ text: `console: ${m.text()} (${m.location().url})` }));
+  p.on('pageerror', (e) => list.push({ text: `exception: ${e.stack}` }));
+  await p.addInitScript(() => addEventListener('securitypolicyviolation', (e) => console.error(`policy: ${e.violatedDirective} ${e.blockedURI} ${e.sample}`)));
+  return p;
+}
+
+/** Fails where a page complained of something that was not announced. @param {import('playwright-core').Page} p @param {RegExp} [announced] */
+export function quiet(p, announced = /^$/) {
+  const list = complaints.get(p) ?? [];
+  assert.deepEqual(list.map((c) => c.text).filter((t) => !announced.test(t)), [], 'the page complained');
+  list.length = 0;
+}
+
+/** @param {import('playwright-core').Page} p @param {string} url @param {{email:string, password:string}} user */
+export async function logIn(p, url, user) {
+  await p.goto(`${url}/login`);
+  await p.fill('[name=email]', user.email);
+  await p.fill('[name=password]', user.password);
+  await p.click('form button.primary');
+  await p.waitForSelector('[data-row], [data-row-card], .steps', { timeout: 20_000 });
+}
+
+/** @param {import('playwright-core').Page} p @param {string} name */
+export const shot = (p, name) => p.screenshot({ path: join(artifacts, `${name}.png`), fullPage: true, animations: 'disabled' });
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** Fails on anything that axe finds. It is handed to the page by the debugger, because the policy lets no script in. @param {import('playwright-core').Page} p @param {string} where */
+export async function accessible(p, where) {
+  await p.evaluate(axe);
+  const found = await p.evaluate(async () => {
+    const result = await /** @type {any} */ (globalThis).axe.run(document, { resultTypes: ['violations'] });
+    return result.violations.map((/** @type {any} */ v) => `${v.id}: ${v.help}: ${v.nodes.slice(0, 3).map((/** @type {any} */ n) => `${n.target} ${n.any[0]?.message ?? ''}`).join(' | ')}`);
+  });
+  assert.deepEqual(found, [], `axe on ${where}`);
+}
+
+/** The live figures: resolves once the text of a selector has changed. @param {import('playwright-core').Page} p @param {string} selector */
+export async function moves(p, selector, timeout = 10_000) {
+  const before = await p.textContent(selector);
+  await p.waitForFunction(([s, was]) => document.querySelector(s ?? '')?.textContent !== was, [selector, before], { timeout });
+}
