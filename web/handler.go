@@ -15,7 +15,7 @@ const csp = "default-src 'none'; script-src 'self'; style-src 'self'; connect-sr
 	"base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
 // pages are the addresses that the browser's program knows; each gets the same document.
-var pages = []string{"/{$}", "/login", "/sessions", "/settings", "/admin", "/status"}
+var pages = []string{"/{$}", "/login", "/activity", "/sessions", "/settings", "/admin", "/status"}
 
 // Handler serves the pages, /assets/, the client library at its stable address and, for /api/ paths
 // that no room has taken, the problem that says so. It is meant for the mux's "/".

@@ -9,6 +9,7 @@ import { effect, html, render, signal } from './vendor/preact.js';
 // The first screen and the log-in are loaded at once; every other page when it is first opened.
 /** @type {Record<string, () => Promise<{default:any}>>} */
 const later = {
+  '/activity': () => import('./pages/activity.js'),
   '/sessions': () => import('./pages/sessions.js'),
   '/admin': () => import('./pages/admin.js'),
   '/status': () => import('./pages/status.js'),

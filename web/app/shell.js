@@ -7,7 +7,7 @@ import { path } from './nav.js';
 import { Keys } from './keys.js';
 import { html, useEffect, useRef, useState } from './vendor/preact.js';
 
-const links = /** @type {const} */ ([['/', 'Portfolio', 'home'], ['/sessions', 'Sessions', 'devices'], ['/admin', 'Admin', 'admin']]);
+const links = /** @type {const} */ ([['/', 'Portfolio', 'home'], ['/activity', 'Activity', 'activity'], ['/sessions', 'Sessions', 'devices'], ['/admin', 'Admin', 'admin']]);
 
 /** Redraws its caller every second, for ages and countdowns. */
 function useSecond(on = true) {

@@ -1,54 +1,39 @@
-import { Dialog, Field, Trouble, toast, useAsked, useForm } from '../ui.js';
-import { api, get, url } from '../api.js';
-import { client } from '../live.js';
-import { ago, count, time } from '../format.js';
+import { get } from '../api.js';
+import { client, me } from '../live.js';
+import { count, percent } from '../format.js';
+import { useAsked } from '../ui.js';
+import { Sessions } from './admin/sessions.js';
+import { Rollout } from './admin/rollout.js';
+import { Audit } from './admin/audit.js';
+import { Notices } from './admin/notices.js';
 import { html, useEffect, useState } from '../vendor/preact.js';
 
+const tabs = /** @type {[string, any][]} */ ([['Sessions', Sessions], ['Rollout', Rollout], ['Audit', Audit], ['Notices', Notices]]);
+
 export default function Admin() {
+  const [tab, setTab] = useState(() => Math.max(0, tabs.findIndex(([name]) => `#${name.toLowerCase()}` === location.hash)));
   useEffect(() => { document.title = 'Admin · Rosetree'; }, []);
-  return html`<div class="pagehead"><h1>Admin</h1></div><${Overview} /><${Sessions} />`;
+  if (me.value?.role !== 'admin') return html`<div class="card empty"><h1>For administrators</h1><p>This account is not one.</p><a class="btn" href="/">To the portfolio</a></div>`;
+  const choose = (/** @type {number} */ i) => {
+    setTab(i);
+    history.replaceState(null, '', `#${tabs[i][0].toLowerCase()}`);
+  };
+  const Page = tabs[tab][1];
+  return html`<div class="pagehead"><h1>Admin</h1><div class="seg" role="tablist" aria-label="Admin">${tabs.map(([name], i) => html`<button type="button" role="tab" key=${name} aria-selected=${i === tab ? 'true' : 'false'} aria-controls="panel" onClick=${() => choose(i)}>${name}</button>`)}</div></div>
+    <${Overview} /><div id="panel" role="tabpanel" class="stack" aria-label=${tabs[tab][0]}><${Page} /></div>`;
 }
+
+/** @param {any} v @param {number} [digits] */
+const ms = (v, digits = 1) => (v === null || v === undefined ? '–' : `${Number(v).toFixed(digits)} ms`);
 
 function Overview() {
   const asked = useAsked(() => get('/api/admin/overview'), []);
   useEffect(() => {
-    const t = setInterval(() => !document.hidden && asked.again(), 3000);
-    return () => clearInterval(t);
+    const t = setInterval(() => !document.hidden && asked.again(), 3000), off = client.on('rollout', asked.again);
+    return () => { clearInterval(t); off(); };
   }, []);
   const o = asked.data;
-  if (!o) return null;
-  return html`<dl class="card kpis">${Object.entries(o).filter(([, v]) => typeof v === 'number').map(([k, v]) => html`<div key=${k}><dt>${k.replace(/_/g, ' ')}</dt><dd>${count(/** @type {number} */ (v))}</dd></div>`)}</dl>`;
-}
-
-function Sessions() {
-  const [q, setQ] = useState('');
-  const asked = useAsked(() => get(url('/api/admin/sessions', { q })), [q]);
-  const [revoking, revoke] = useState(/** @type {any} */ (null));
-  const list = asked.data?.sessions ?? [];
-  useEffect(() => {
-    const leave = client.follow('sessions'), off = client.on('session', asked.again);
-    return () => { leave(); off(); };
-  }, []);
-  return html`<section class="card" aria-labelledby="live"><header><h2 id="live">Live sessions</h2><span class="grow"></span>
-      <input type="search" class="search" placeholder="User, e-mail, address …" aria-label="Search sessions" value=${q} onInput=${(/** @type {any} */ e) => setQ(e.target.value)} /></header>
-    <${Trouble} error=${asked.error} />
-    <div class="scroll"><table><thead><tr><th scope="col">User</th><th scope="col">Session</th><th scope="col">Path</th><th scope="col">Device</th><th scope="col">Address</th><th scope="col">Since</th><th scope="col" class="num">Sockets</th><th scope="col">Last seen</th><th scope="col"><span class="sr">Acts</span></th></tr></thead>
-      <tbody>${list.map((/** @type {any} */ s) => html`<tr key=${s.id} data-session=${s.id}><td>${s.user?.email ?? s.email ?? s.user}</td><td><code>${s.id.slice(0, 14)}…</code></td><td>${s.auth ?? s.via}</td><td>${s.device?.name || '–'}</td><td>${s.ip || '–'}</td><td>${time(s.created_at)}</td><td class="num">${s.sockets ?? 0}</td><td>${ago(s.last_seen_at)}</td>
-        <td class="act"><button type="button" class="btn slim danger" onClick=${() => revoke(s)}>Revoke</button></td></tr>`)}</tbody></table></div></section>
-    ${revoking && html`<${Revoke} session=${revoking} close=${() => revoke(null)} done=${asked.again} />`}`;
-}
-
-/** @param {{session:any, close:() => void, done:() => void}} p */
-function Revoke({ session, close, done }) {
-  const form = useForm(async ({ reason }) => {
-    const began = performance.now();
-    const receipt = await api('DELETE', `/api/admin/sessions/${session.id}`, { reason });
-    toast(`Ended: ${count(receipt?.sockets ?? 0)} sockets closed here in ${Math.round(performance.now() - began)} ms`);
-    close();
-    done();
-  });
-  return html`<${Dialog} title="Revoke session" close=${close}><form class="stack" onSubmit=${form.submit}>
-    <p>The session of <b>${session.user?.email ?? session.email ?? session.user}</b> on ${session.device?.name || 'an unnamed device'} ends at once, and its sockets close.</p>
-    <${Field} label="Reason" name="reason" required maxlength="200" autofocus hint="Kept in the audit log." error=${form.error} /><${Trouble} error=${form.error} fields=${['reason']} />
-    <div class="foot"><button type="button" class="btn" onClick=${close}>Cancel</button><button class="btn primary danger" disabled=${form.busy}>Revoke</button></div></form><//>`;
+  const figures = /** @type {[string, any][]} */ ([['Sockets', count(o?.sockets)], ['Users', count(o?.users)], ['Sessions', count(o?.sessions)],
+    ['On sessions', o?.session_share === undefined ? '–' : percent(o.session_share, false)], ['Validation p95', ms(o?.validate_p95_ms)], ['Revocation p95', ms(o?.revoke_p95_ms)], ['Errors of ours', o?.error_rate === undefined ? '–' : percent(o.error_rate, false)]]);
+  return html`<dl class="card kpis">${figures.map(([k, v]) => html`<div key=${k}><dt>${k}</dt><dd>${v}</dd></div>`)}</dl>`;
 }

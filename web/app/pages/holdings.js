@@ -140,6 +140,7 @@ export function Holdings() {
       <select class="slim" aria-label="Group holdings" value=${group} onChange=${(/** @type {any} */ e) => set({ group: e.target.value })}><option value="">No groups</option><option value="kind">By class</option><option value="currency">By currency</option></select>
       <span class="wide"><${Menu} kind="btn slim" label=${html`<${Icon} name="columns" size="16" />Columns`}>${columns.slice(1).map((c) => html`<button type="button" role="menuitemcheckbox" aria-checked=${on.includes(c.key) ? 'true' : 'false'} key=${c.key} onClick=${(/** @type {Event} */ e) => { e.stopPropagation(); toggle(c.key); }}>${c.title}</button>`)}<//></span>
       <button type="button" class="btn slim" aria-pressed=${paused.value ? 'true' : 'false'} onClick=${pause}><${Icon} name=${paused.value ? 'play' : 'pause'} size="15" />${paused.value ? 'Resume' : 'Pause'}</button>
+      <a class="btn slim wide" href="/activity?import"><${Icon} name="upload" size="16" />Import</a>
       <button type="button" class="btn slim primary" data-key="add" onClick=${() => { adding.value = {}; }}><${Icon} name="plus" size="16" />Add</button></header>
     ${names && !names.length ? html`<${Nothing} />` : narrow.value
       ? html`<ul class="cards">${order.map((s) => html`<${Card} key=${s} symbol=${s} />`)}</ul>`
@@ -148,5 +149,5 @@ export function Holdings() {
     ${names?.length && !order.length ? html`<p class="empty">No holding matches “${filter.value}”.</p>` : null}</section>`;
 }
 
-const Nothing = () => html`<div class="empty"><ol class="steps"><li>Add your first purchase.</li><li>Its price appears here at once, and moves with the market.</li><li>Open this page on another device: it shows the same.</li></ol>
-  <div class="row"><button type="button" class="btn primary" onClick=${() => { adding.value = {}; }}>Add a transaction</button></div></div>`;
+const Nothing = () => html`<div class="empty"><ol class="steps"><li>Add your first purchase, or import a file from your broker.</li><li>Its price appears here at once, and moves with the market.</li><li>Open this page on another device: it shows the same.</li></ol>
+  <div class="row"><button type="button" class="btn primary" onClick=${() => { adding.value = {}; }}>Add a transaction</button><a class="btn" href="/activity?import">Import a file</a></div></div>`;
