@@ -1,0 +1,266 @@
+package prices
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/shopspring/decimal"
+)
+
+// maxAhead is how far a source's clock may be ahead of ours.
+const maxAhead = 5 * time.Second
+
+// Book keeps the newest believed price of every instrument. It refuses what cannot be true and counts
+// it by reason. Applying a tick allocates nothing.
+type Book struct {
+	metrics *metrics
+
+	writing   sync.Mutex // one writer at a time, listeners included, so that all see one order; before mu
+	listeners []*listener
+	news      []Quote // of the batch under way; reused
+
+	mu      sync.RWMutex
+	entries map[Symbol]*entry
+}
+
+type listener struct{ tell func([]Quote) }
+
+// entry is what is known of one instrument, guarded by Book.mu.
+type entry struct {
+	instrument Instrument
+	calendar   *calendar
+	session    session // of quote
+	quote      Quote   // N is 0 while no price is known
+	closes     [2]dayClose
+}
+
+// dayClose is a session's last price; day 0 is none.
+type dayClose struct {
+	day   day
+	price decimal.Decimal
+}
+
+// NewBook is an empty book: define instruments before their ticks come.
+func NewBook(reg prometheus.Registerer) *Book {
+	return &Book{metrics: newMetrics(reg), entries: map[Symbol]*entry{}}
+}
+
+// Apply believes or refuses each tick, tells the listeners once, and returns how many it believed.
+func (b *Book) Apply(ticks []Tick) int {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	horizon := time.Now().Add(maxAhead)
+	b.news = b.news[:0]
+	b.mu.Lock()
+	for i := range ticks {
+		if why := b.apply(&ticks[i], horizon); why != believed {
+			b.metrics.refused[why].Inc()
+		}
+	}
+	b.mu.Unlock()
+	b.tell()
+	return len(b.news)
+}
+
+// applyOne is Apply for one tick, and says why it was refused.
+func (b *Book) applyOne(t Tick) refusal {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	b.news = b.news[:0]
+	b.mu.Lock()
+	why := b.apply(&t, time.Now().Add(maxAhead))
+	b.mu.Unlock()
+	if why != believed {
+		b.metrics.refused[why].Inc()
+	}
+	b.tell()
+	return why
+}
+
+func (b *Book) apply(t *Tick, horizon time.Time) refusal {
+	e := b.entries[t.Symbol]
+	if why := e.refuse(t, horizon); why != believed {
+		return why
+	}
+	e.enter(t.At)
+	e.quote = Quote{Symbol: e.instrument.Symbol, Price: t.Price, At: t.At.Truncate(time.Millisecond), N: e.quote.N + 1,
+		Previous: e.quote.Previous, Source: t.Source}
+	b.news = append(b.news, e.quote)
+	return believed
+}
+
+// refuse is the reason not to believe t; e is nil where no instrument has its symbol.
+func (e *entry) refuse(t *Tick, horizon time.Time) refusal {
+	switch {
+	case e == nil:
+		return unknownSymbol
+	case t.Price.Sign() <= 0:
+		return notPositive
+	case !holdable(t.Price):
+		return tooManyDigits
+	case t.At.After(horizon):
+		return inFuture
+	case e.quote.N > 0 && t.At.UnixMilli() <= e.quote.At.UnixMilli():
+		return notNewer
+	default:
+		return believed
+	}
+}
+
+// enter moves e into the session of at. What was the last price becomes the close of the session that
+// ended, unless its official close is known already.
+func (e *entry) enter(at time.Time) {
+	ms := at.UnixMilli()
+	if ms >= e.session.from && ms < e.session.until {
+		return
+	}
+	ended := e.session.day
+	e.session = e.calendar.sessionAt(at)
+	if e.quote.N > 0 && e.session.day > ended && e.closeOn(ended) == nil {
+		e.keep(dayClose{ended, e.quote.Price})
+	}
+	e.refer()
+}
+
+func (e *entry) closeOn(d day) *dayClose {
+	for i := range e.closes {
+		if e.closes[i].day == d {
+			return &e.closes[i]
+		}
+	}
+	return nil
+}
+
+// keep stores c among the two newest closes, oldest first.
+func (e *entry) keep(c dayClose) {
+	switch known := e.closeOn(c.day); {
+	case known != nil:
+		*known = c
+	case c.day > e.closes[1].day:
+		e.closes[0], e.closes[1] = e.closes[1], c
+	case c.day > e.closes[0].day:
+		e.closes[0] = c
+	}
+}
+
+// refer makes the newest close before the session of the latest price the reference of the day change.
+func (e *entry) refer() {
+	e.quote.Previous = decimal.NullDecimal{}
+	for i := range e.closes {
+		if c := &e.closes[i]; c.day != 0 && c.day < e.session.day {
+			e.quote.Previous = decimal.NewNullDecimal(c.price)
+		}
+	}
+}
+
+// Listen calls fn after each batch with what was believed, in one order for all listeners, on the
+// feed's goroutine. fn must not block, must not keep the slice and must not call Apply.
+func (b *Book) Listen(fn func([]Quote)) (stop func()) {
+	l := &listener{fn}
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	b.listeners = append(slices.Clip(b.listeners), l)
+	return func() {
+		b.writing.Lock()
+		defer b.writing.Unlock()
+		b.listeners = slices.DeleteFunc(slices.Clone(b.listeners), func(other *listener) bool { return other == l })
+	}
+}
+
+func (b *Book) tell() {
+	if len(b.news) == 0 {
+		return
+	}
+	b.metrics.believed.Add(float64(len(b.news)))
+	for _, l := range b.listeners {
+		l.tell(b.news)
+	}
+}
+
+// Quote is the newest price of s; false where none is known.
+func (b *Book) Quote(s Symbol) (Quote, bool) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if e := b.entries[s]; e != nil && e.quote.N > 0 {
+		return e.quote, true
+	}
+	return Quote{}, false
+}
+
+// Instrument is what s stands for.
+func (b *Book) Instrument(s Symbol) (Instrument, bool) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if e := b.entries[s]; e != nil {
+		return e.instrument, true
+	}
+	return Instrument{}, false
+}
+
+// Instruments are all that the book knows, by symbol.
+func (b *Book) Instruments() []Instrument {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	all := make([]Instrument, 0, len(b.entries))
+	for _, e := range b.entries {
+		all = append(all, e.instrument)
+	}
+	slices.SortFunc(all, func(x, y Instrument) int { return strings.Compare(string(x.Symbol), string(y.Symbol)) })
+	return all
+}
+
+// Define adds instruments or changes what is known of them; prices stay.
+func (b *Book) Define(instruments ...Instrument) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, i := range instruments {
+		if i.Multiplier.IsZero() {
+			i.Multiplier = one
+		}
+		e := b.entries[i.Symbol]
+		if e == nil {
+			e = &entry{}
+			b.entries[i.Symbol] = e
+		}
+		e.instrument, e.calendar = i, calendarOf(i)
+	}
+}
+
+// Closed tells the book the last price of a session. It serves the day change, and as the price
+// itself while no newer tick is known.
+func (b *Book) Closed(closes ...Close) {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	now := time.Now()
+	b.news = b.news[:0]
+	b.mu.Lock()
+	for _, c := range closes {
+		if e := b.entries[c.Symbol]; e != nil && c.Close.Sign() > 0 {
+			b.closed(e, c, now)
+		}
+	}
+	b.mu.Unlock()
+	b.tell()
+}
+
+func (b *Book) closed(e *entry, c Close, now time.Time) {
+	d := dayOf(c.Date)
+	e.keep(dayClose{d, c.Close})
+	at := e.calendar.closeOf(d).Add(-time.Millisecond) // the last moment of its session, not the first of the next
+	if at.After(now) {
+		at = now.Truncate(time.Millisecond)
+	}
+	before := e.quote
+	if e.quote.N == 0 || at.After(e.quote.At) {
+		e.session = e.calendar.sessionAt(at)
+		e.quote.Price, e.quote.At, e.quote.Source, e.quote.Symbol = c.Close, at, c.Source, c.Symbol
+	}
+	e.refer()
+	if !e.quote.Price.Equal(before.Price) || !e.quote.At.Equal(before.At) || e.quote.Previous != before.Previous {
+		e.quote.N++
+		b.news = append(b.news, e.quote)
+	}
+}

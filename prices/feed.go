@@ -1,0 +1,25 @@
+package prices
+
+import (
+	"context"
+	"time"
+)
+
+// Feed is a source of ticks. It has many implementers: sim, replay, the exchanges, ingest.
+type Feed interface {
+	// Name is the feed's entry in PRICE_FEEDS without its options; it is the Source of its ticks.
+	Name() string
+	// Run reports ticks until ctx ends. An error is logged and the feed is run again after a pause.
+	// emit must not be called after Run returned, and the slice is free for reuse once emit returns.
+	Run(ctx context.Context, emit func([]Tick)) error
+}
+
+// catalogue is a feed that brings its own instruments: sim and replay.
+type catalogue interface {
+	Instruments() []Instrument
+}
+
+// past is a feed that knows daily closes: those of the sessions in [from, to).
+type past interface {
+	Past(from, to time.Time) []Close
+}

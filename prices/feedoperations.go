@@ -1,0 +1,220 @@
+package prices
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"rosetree/internal/api"
+)
+
+// FeedOperations are what the feed role and admins may do.
+func (s *Service) FeedOperations() []api.Operation[struct{}] {
+	return []api.Operation[struct{}]{
+		api.Op("price.post", http.MethodPost, "/api/prices", s.post).WithStatus(http.StatusOK),
+		api.Op("price.history.set", http.MethodPut, "/api/prices/{symbol}/history", s.setHistory),
+		api.Op("instrument.set", http.MethodPut, "/api/instruments/{symbol}", s.setInstrument),
+	}
+}
+
+type postInput struct {
+	Updates []postedTick `json:"updates"`
+}
+
+type postedTick struct {
+	Symbol string `json:"s"`
+	Price  string `json:"p"`
+	Time   int64  `json:"t"` // Unix milliseconds; 0: now
+}
+
+type postOutput struct {
+	Accepted int          `json:"accepted"`
+	Rejected []postReject `json:"rejected"`
+}
+
+type postReject struct {
+	Index   int    `json:"index"` // place in updates
+	Symbol  string `json:"symbol"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+const maxUpdates = 1000
+
+// post takes live ticks. Each is believed or refused by itself; the answer says which and why.
+func (s *Service) post(_ context.Context, _ struct{}, in postInput) (postOutput, error) {
+	out := postOutput{Rejected: []postReject{}}
+	if len(in.Updates) == 0 || len(in.Updates) > maxUpdates {
+		return out, api.Invalid("updates", "from 1 to %d updates at a time", maxUpdates)
+	}
+	now := time.Now()
+	for i, u := range in.Updates {
+		tick, why := u.tick(now)
+		if why != believed {
+			s.Book.metrics.refused[why].Inc()
+		} else {
+			why = s.Book.applyOne(tick)
+		}
+		if why != believed {
+			out.Rejected = append(out.Rejected, postReject{i, u.Symbol, why.String(), why.message()})
+		}
+	}
+	out.Accepted = len(in.Updates) - len(out.Rejected)
+	return out, nil
+}
+
+// postedSource is the source of ticks that come by the operation.
+const postedSource = "ingest"
+
+func (u postedTick) tick(now time.Time) (Tick, refusal) {
+	symbol, err := ParseSymbol(u.Symbol)
+	if err != nil {
+		return Tick{}, unknownSymbol
+	}
+	price, err := parsePrice(u.Price)
+	if err == errDigits {
+		return Tick{}, tooManyDigits
+	}
+	if err != nil {
+		return Tick{}, notNumber
+	}
+	at := now
+	if u.Time != 0 {
+		at = time.UnixMilli(u.Time)
+	}
+	return Tick{Symbol: symbol, Price: price, At: at, Source: postedSource}, believed
+}
+
+type historyInput struct {
+	Symbol string        `json:"symbol"`
+	Closes []postedClose `json:"closes"`
+}
+
+type postedClose struct {
+	Date  string `json:"date"`
+	Close string `json:"close"`
+}
+
+type historyOutput struct {
+	Symbol Symbol `json:"symbol"`
+	Closes int    `json:"closes"` // how many were written
+}
+
+// setHistory writes daily closes, all or none; a day that is there already is replaced.
+func (s *Service) setHistory(ctx context.Context, _ struct{}, in historyInput) (historyOutput, error) {
+	i, err := s.instrument(in.Symbol)
+	if err != nil {
+		return historyOutput{}, err
+	}
+	if len(in.Closes) == 0 {
+		return historyOutput{}, api.Invalid("closes", "name at least one close")
+	}
+	closes := make([]Close, len(in.Closes))
+	for n, posted := range in.Closes {
+		if closes[n], err = posted.close(i.Symbol); err != nil {
+			return historyOutput{}, err
+		}
+	}
+	if err := s.store.writeCloses(ctx, closes, takeNew); err != nil {
+		return historyOutput{}, err
+	}
+	slices.SortStableFunc(closes, func(a, b Close) int { return a.Date.Compare(b.Date) })
+	s.Book.Closed(closes...)
+	return historyOutput{i.Symbol, len(closes)}, nil
+}
+
+func (c postedClose) close(symbol Symbol) (Close, error) {
+	date, err := time.Parse(time.DateOnly, c.Date)
+	if err != nil || date.Year() < 1900 {
+		return Close{}, api.Invalid("closes.date", "%q is not a date such as 2026-01-31", c.Date)
+	}
+	if date.After(time.Now().AddDate(0, 0, 1)) {
+		return Close{}, api.Invalid("closes.date", "%s lies in the future", c.Date)
+	}
+	price, err := decimalField("closes.close", c.Close)
+	return Close{Symbol: symbol, Date: date, Close: price, Source: postedSource}, err
+}
+
+type instrumentInput struct {
+	Symbol        string  `json:"symbol"`
+	Name          string  `json:"name"`
+	Kind          Kind    `json:"kind"`
+	Currency      string  `json:"currency"`
+	Multiplier    string  `json:"multiplier"`
+	ISIN          string  `json:"isin"`
+	MIC           string  `json:"mic"`
+	Calendar      string  `json:"calendar"`
+	PriceAdjusted bool    `json:"price_adjusted"`
+	Splits        []Split `json:"splits"`
+}
+
+// setInstrument makes or changes what a symbol stands for. Splits that are given replace those known;
+// without the field they stay.
+func (s *Service) setInstrument(ctx context.Context, _ struct{}, in instrumentInput) (Instrument, error) {
+	i, err := in.instrument()
+	if err != nil {
+		return i, err
+	}
+	if err := s.store.setInstrument(ctx, i, in.Splits); err != nil {
+		return i, err
+	}
+	if known, ok := s.Book.Instrument(i.Symbol); ok && in.Splits == nil {
+		i.Splits = known.Splits
+	}
+	s.Book.Define(i)
+	return i, nil
+}
+
+func (in instrumentInput) instrument() (Instrument, error) {
+	symbol, err := ParseSymbol(in.Symbol)
+	if err != nil {
+		return Instrument{}, api.Invalid("symbol", "%s", err)
+	}
+	i := Instrument{Symbol: symbol, Name: in.Name, Kind: in.Kind, Currency: in.Currency, Multiplier: one, ISIN: in.ISIN, MIC: in.MIC,
+		Calendar: in.Calendar, PriceAdjusted: in.PriceAdjusted, Splits: in.Splits}
+	switch {
+	case len(in.Name) > 200:
+		return i, api.Invalid("name", "at most 200 bytes")
+	case in.Kind == "":
+		i.Kind = KindEquity
+	case !slices.Contains(Kinds, in.Kind):
+		return i, api.Invalid("kind", "%q is not one of %v", in.Kind, Kinds)
+	case in.Calendar != "" && calendars[in.Calendar] == nil:
+		return i, api.Invalid("calendar", "%q is not a calendar that is known here", in.Calendar)
+	}
+	if !isCurrency(in.Currency) {
+		return i, api.Invalid("currency", "%q is not an ISO 4217 code such as USD", in.Currency)
+	}
+	if i.Name == "" {
+		i.Name = string(symbol)
+	}
+	if in.Multiplier != "" {
+		if i.Multiplier, err = decimalField("multiplier", in.Multiplier); err != nil {
+			return i, err
+		}
+	}
+	return i, checkSplits(in.Splits)
+}
+
+func checkSplits(splits []Split) error {
+	slices.SortFunc(splits, func(a, b Split) int { return a.ExDate.Compare(b.ExDate) })
+	for n := 1; n < len(splits); n++ {
+		if splits[n].ExDate.Equal(splits[n-1].ExDate) {
+			return api.Invalid("splits", "two splits on %s", splits[n].ExDate.Format(time.DateOnly))
+		}
+	}
+	return nil
+}
+
+func isCurrency(s string) bool {
+	if len(s) != 3 {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if c < 'A' || c > 'Z' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,198 @@
+package prices
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"rosetree/internal/api"
+)
+
+// Operations are what every user may ask of prices.
+func (s *Service) Operations() []api.Operation[struct{}] {
+	return []api.Operation[struct{}]{
+		api.Op("instrument.search", http.MethodGet, "/api/instruments", s.search),
+		api.Op("price.last", http.MethodGet, "/api/prices", s.last),
+		api.Op("price.candles", http.MethodGet, "/api/prices/{symbol}/candles", s.candles),
+	}
+}
+
+// SymbolList is a JSON array of symbols, or one text with commas as in a query string.
+type SymbolList []string
+
+// UnmarshalJSON reads either form.
+func (l *SymbolList) UnmarshalJSON(data []byte) error {
+	var text string
+	if json.Unmarshal(data, &text) == nil {
+		*l = strings.FieldsFunc(text, func(r rune) bool { return r == ',' })
+		return nil
+	}
+	return json.Unmarshal(data, (*[]string)(l))
+}
+
+// maxSymbols bounds one question for last prices.
+const maxSymbols = 500
+
+type lastInput struct {
+	Symbols SymbolList `json:"symbols"`
+}
+
+// LastPrice is a symbol's newest price. A symbol that never had one has no p, t and n.
+type LastPrice struct {
+	Symbol   Symbol           `json:"s"`
+	Price    *decimal.Decimal `json:"p"`
+	Time     *int64           `json:"t"` // Unix milliseconds
+	N        uint64           `json:"n"`
+	Previous *decimal.Decimal `json:"previous_close"`
+	Currency string           `json:"currency"`
+	Source   string           `json:"source"`
+}
+
+// Rejected is a symbol that was asked for in vain.
+type Rejected struct {
+	Symbol string `json:"symbol"`
+	Code   string `json:"code"`
+}
+
+type lastOutput struct {
+	Prices   []LastPrice `json:"prices"`
+	Rejected []Rejected  `json:"rejected"`
+}
+
+func (s *Service) last(_ context.Context, _ struct{}, in lastInput) (lastOutput, error) {
+	out := lastOutput{Prices: []LastPrice{}, Rejected: []Rejected{}}
+	if len(in.Symbols) == 0 {
+		return out, api.Invalid("symbols", "name at least one symbol, as in symbols=AAPL,BTC-USD")
+	}
+	if len(in.Symbols) > maxSymbols {
+		return out, api.Invalid("symbols", "at most %d symbols at a time", maxSymbols)
+	}
+	for _, text := range in.Symbols {
+		symbol, err := ParseSymbol(strings.TrimSpace(text))
+		i, known := s.Book.Instrument(symbol)
+		if err != nil || !known {
+			out.Rejected = append(out.Rejected, Rejected{text, unknownSymbol.String()})
+			continue
+		}
+		out.Prices = append(out.Prices, s.lastPrice(i))
+	}
+	return out, nil
+}
+
+func (s *Service) lastPrice(i Instrument) LastPrice {
+	p := LastPrice{Symbol: i.Symbol, Currency: i.Currency}
+	q, ok := s.Book.Quote(i.Symbol)
+	if !ok {
+		return p
+	}
+	at := q.At.UnixMilli()
+	p.Price, p.Time, p.N, p.Source = &q.Price, &at, q.N, q.Source
+	if q.Previous.Valid {
+		p.Previous = &q.Previous.Decimal
+	}
+	return p
+}
+
+type candlesInput struct {
+	Symbol   string `json:"symbol"`
+	Interval string `json:"interval"`
+	From     string `json:"from"`
+	To       string `json:"to"`
+}
+
+// Candle is what a price did in one interval. Open, high and low are null where only the close is known.
+type Candle struct {
+	Time  int64            `json:"t"` // start, Unix milliseconds
+	Open  *decimal.Decimal `json:"o"`
+	High  *decimal.Decimal `json:"h"`
+	Low   *decimal.Decimal `json:"l"`
+	Close decimal.Decimal  `json:"c"`
+}
+
+type candlesOutput struct {
+	Symbol   Symbol   `json:"symbol"`
+	Interval string   `json:"interval"`
+	Candles  []Candle `json:"candles"`
+}
+
+// candles answers the days from … to (default: the last year).
+func (s *Service) candles(ctx context.Context, _ struct{}, in candlesInput) (candlesOutput, error) {
+	out := candlesOutput{Interval: in.Interval, Candles: []Candle{}}
+	i, err := s.instrument(in.Symbol)
+	if err != nil {
+		return out, err
+	}
+	out.Symbol = i.Symbol
+	if out.Interval == "" {
+		out.Interval = "1d"
+	}
+	if out.Interval != "1d" {
+		return out, api.Invalid("interval", "%q is not one of 1d", in.Interval)
+	}
+	to, err := moment("to", in.To, time.Now())
+	if err != nil {
+		return out, err
+	}
+	from, err := moment("from", in.From, to.AddDate(-1, 0, 0))
+	if err != nil {
+		return out, err
+	}
+	if from.After(to) {
+		return out, api.Invalid("from", "from is later than to")
+	}
+	closes, err := s.store.closes(ctx, i.Symbol, from, to)
+	if err != nil {
+		return out, err
+	}
+	for _, c := range closes {
+		out.Candles = append(out.Candles, Candle{Time: c.Date.UnixMilli(), Close: c.Close})
+	}
+	return out, nil
+}
+
+// instrument is what a client's text names, or the problem that says that there is none.
+func (s *Service) instrument(text string) (Instrument, error) {
+	symbol, err := ParseSymbol(text)
+	if err != nil {
+		return Instrument{}, api.Invalid("symbol", "%s", err)
+	}
+	i, ok := s.Book.Instrument(symbol)
+	if !ok {
+		return Instrument{}, errUnknownSymbol
+	}
+	return i, nil
+}
+
+var errUnknownSymbol = &api.Problem{Status: http.StatusNotFound, Code: "unknown_symbol", Message: "no instrument has this symbol", Field: "symbol"}
+
+// moment reads a date or an RFC 3339 time.
+func moment(field, text string, fallback time.Time) (time.Time, error) {
+	if text == "" {
+		return fallback, nil
+	}
+	for _, layout := range []string{time.DateOnly, time.RFC3339Nano} {
+		if t, err := time.Parse(layout, text); err == nil && t.Year() >= 1900 && t.Year() <= 2200 {
+			return t, nil
+		}
+	}
+	return time.Time{}, api.Invalid(field, "%q is neither a date such as 2026-01-31 nor an RFC 3339 time", text)
+}
+
+// decimalField reads a decimal string of a client.
+func decimalField(field, text string) (decimal.Decimal, error) {
+	d, err := parsePrice(text)
+	switch {
+	case errors.Is(err, errDigits):
+		return d, api.Invalid(field, "%s", tooManyDigits.message())
+	case err != nil:
+		return d, api.Invalid(field, "%q is not a decimal number such as \"189.12\"", text)
+	case d.Sign() <= 0:
+		return d, api.Invalid(field, "must be greater than 0")
+	}
+	return d, nil
+}
