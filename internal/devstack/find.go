@@ -51,12 +51,14 @@ func Install(apt, brew, dnf, apk string) string {
 	}
 }
 
-// findRedis returns the path of redis-server.
-func findRedis() (string, error) {
+var redisPlaces = []string{"/usr/bin", "/usr/sbin", "/usr/local/bin", "/opt/homebrew/bin", "/usr/local/opt/redis/bin"}
+
+// findRedis returns the path of redis-server: on PATH, or in one of places.
+func findRedis(places []string) (string, error) {
 	if path, err := exec.LookPath("redis-server"); err == nil {
 		return path, nil
 	}
-	for _, dir := range []string{"/usr/bin", "/usr/sbin", "/usr/local/bin", "/opt/homebrew/bin", "/usr/local/opt/redis/bin"} {
+	for _, dir := range places {
 		if path := filepath.Join(dir, "redis-server"); executable(path) {
 			return path, nil
 		}
@@ -64,12 +66,22 @@ func findRedis() (string, error) {
 	return "", &MissingError{Server: "Redis", Type: Install("redis-server", "redis", "redis", "redis")}
 }
 
+var postgresPlaces = []string{
+	"/usr/lib/postgresql/*/bin",         // Debian, Ubuntu
+	"/usr/pgsql-*/bin",                  // Red Hat, PGDG
+	"/usr/libexec/postgresql*",          // Alpine
+	"/opt/homebrew/opt/postgresql*/bin", // brew on Apple silicon
+	"/usr/local/opt/postgresql*/bin",    // brew on Intel
+	"/usr/local/pgsql/bin",              // from source
+	"/usr/bin",
+}
+
 // findPostgres returns the folder that holds initdb and postgres: of major version want where that is
 // not zero (data of one version cannot be opened by another), else of the newest.
-func findPostgres(want int) (dir string, err error) {
+func findPostgres(want int, places []string) (dir string, err error) {
 	var best int
 	var seen []string
-	for _, candidate := range postgresFolders() {
+	for _, candidate := range postgresFolders(places) {
 		version := postgresVersion(candidate)
 		if version == 0 {
 			continue
@@ -93,7 +105,7 @@ func findPostgres(want int) (dir string, err error) {
 	return "", missing
 }
 
-func postgresFolders() []string {
+func postgresFolders(places []string) []string {
 	var dirs []string
 	if path, err := exec.LookPath("postgres"); err == nil {
 		if real, err := filepath.EvalSymlinks(path); err == nil { // initdb stands beside the real file
@@ -101,15 +113,7 @@ func postgresFolders() []string {
 		}
 		dirs = append(dirs, filepath.Dir(path))
 	}
-	for _, pattern := range []string{
-		"/usr/lib/postgresql/*/bin",         // Debian, Ubuntu
-		"/usr/pgsql-*/bin",                  // Red Hat, PGDG
-		"/usr/libexec/postgresql*",          // Alpine
-		"/opt/homebrew/opt/postgresql*/bin", // brew on Apple silicon
-		"/usr/local/opt/postgresql*/bin",    // brew on Intel
-		"/usr/local/pgsql/bin",              // from source
-		"/usr/bin",
-	} {
+	for _, pattern := range places {
 		found, _ := filepath.Glob(pattern) // only a malformed pattern is an error
 		dirs = append(dirs, found...)
 	}

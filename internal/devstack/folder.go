@@ -148,23 +148,25 @@ func (f *folder) place() error {
 	return nil
 }
 
-// prepare makes the folder servers and tries it.
+// prepare makes the folder servers, tries it, and gives all in it to who runs them: another user may
+// have run them before.
 func (f *folder) prepare() error {
 	if err := os.MkdirAll(f.servers, 0o755); err != nil {
 		return fmt.Errorf("devstack: %w", err)
 	}
-	for _, name := range []string{"", "postgres", "redis"} {
+	if err := f.as.own(f.servers); err != nil {
+		return fmt.Errorf("devstack: %w", err)
+	}
+	if err := f.as.canWrite(f.servers); err != nil {
+		return err
+	}
+	for _, name := range []string{"postgres", "redis"} {
 		dir := filepath.Join(f.servers, name)
 		if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("devstack: %w", err)
 		}
-		if f.as != nil {
-			if err := os.Chown(dir, int(f.as.uid), int(f.as.gid)); err != nil {
-				return fmt.Errorf("devstack: %w", err)
-			}
-		}
-		if err := f.as.canWrite(dir); err != nil {
-			return err
+		if err := f.as.own(dir); err != nil {
+			return fmt.Errorf("devstack: %w", err)
 		}
 	}
 	return nil

@@ -41,7 +41,7 @@ type postgresSpec struct {
 // startPostgres starts the cluster of spec.dir, made first where there is none.
 func startPostgres(ctx context.Context, spec postgresSpec) (*postgres, error) {
 	data := filepath.Join(spec.dir, "data")
-	bin, err := findPostgres(madeBy(data))
+	bin, err := findPostgres(madeBy(data), postgresPlaces)
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ type redisSpec struct {
 
 // startRedis starts a redis-server whose data is in spec.dir.
 func startRedis(ctx context.Context, spec redisSpec) (*redisServer, error) {
-	path, err := findRedis()
+	path, err := findRedis(redisPlaces)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -33,10 +34,8 @@ type Stack struct {
 // Start starts both servers on opts.Dir. It returns a *MissingError where one is not installed, and
 // ErrInUse where another process uses the folder.
 func Start(ctx context.Context, opts Options) (_ *Stack, err error) {
-	if opts.Say == nil {
-		opts.Say = func(string, ...any) {}
-	}
-	if _, err := findRedis(); err != nil { // before anything is made: it says what to install
+	opts.Say = oneAtATime(opts.Say)
+	if _, err := findRedis(redisPlaces); err != nil { // before anything is made: it says what to install
 		return nil, err
 	}
 	f, err := openFolder(opts.Dir, opts.Fresh)
@@ -61,6 +60,19 @@ func Start(ctx context.Context, opts Options) (_ *Stack, err error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// oneAtATime lets the servers, which start side by side, use one say.
+func oneAtATime(say func(string, ...any)) func(string, ...any) {
+	if say == nil {
+		return func(string, ...any) {}
+	}
+	var mu sync.Mutex
+	return func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		say(format, args...)
+	}
 }
 
 func (s *Stack) startServers(ctx context.Context, opts Options) error {
