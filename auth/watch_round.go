@@ -132,6 +132,8 @@ func (r *round) listen(ctx context.Context, wg *sync.WaitGroup, client *redis.Cl
 			}
 			r.n.prove(began)
 			r.n.goLive()
+		case <-r.canary.wiped:
+			wg.Go(func() { _ = r.n.w.existAll(ctx, r.n, "sweep", 0) })
 		case <-next.C:
 			late.Reset(cfg.CanaryTimeout)
 			wg.Go(func() { r.canary.send(ctx, r.fail) })
