@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,6 +22,8 @@ type Book struct {
 	writing   sync.Mutex // one writer at a time, listeners included, so that all see one order; before mu
 	listeners []*listener
 	news      []Quote // of the batch under way; reused
+
+	cut atomic.Bool // the way from the feeds is interrupted: what is known is no longer live
 
 	mu      sync.RWMutex
 	entries map[Symbol]*entry

@@ -76,6 +76,11 @@ func (c *calendar) closeOf(d day) time.Time {
 	return c.timeOfDay(d, c.closes)
 }
 
+// openOf is the moment at which the session that t lies in, or ends with, began.
+func (c *calendar) openOf(t time.Time) time.Time {
+	return c.timeOfDay(dayOf(t.Add(-time.Nanosecond).In(c.loc)), c.opens)
+}
+
 // open says whether the instrument trades at t.
 func (c *calendar) open(t time.Time) bool {
 	d := dayOf(t.In(c.loc))

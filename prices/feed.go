@@ -23,3 +23,10 @@ type catalogue interface {
 type past interface {
 	Past(from, to time.Time) []Close
 }
+
+// delays are how far behind the market a source is by its nature. Those not named report at once.
+var delays = map[string]time.Duration{
+	ecbSource: 24 * time.Hour, // one rate a working day
+}
+
+func delayOf(source string) time.Duration { return delays[source] }

@@ -67,6 +67,9 @@ func (s *Service) post(_ context.Context, _ struct{}, in postInput) (postOutput,
 // postedSource is the source of ticks that come by the operation.
 const postedSource = "ingest"
 
+// ecbSource is the source of the daily reference rates.
+const ecbSource = "ecb"
+
 func (u postedTick) tick(now time.Time) (Tick, refusal) {
 	symbol, err := ParseSymbol(u.Symbol)
 	if err != nil {

@@ -42,15 +42,19 @@ type lastInput struct {
 	Symbols SymbolList `json:"symbols"`
 }
 
-// LastPrice is a symbol's newest price. A symbol that never had one has no p, t and n.
+// LastPrice is a symbol's newest price. What is not known is null.
 type LastPrice struct {
-	Symbol   Symbol           `json:"s"`
-	Price    *decimal.Decimal `json:"p"`
-	Time     *int64           `json:"t"` // Unix milliseconds
-	N        uint64           `json:"n"`
-	Previous *decimal.Decimal `json:"previous_close"`
-	Currency string           `json:"currency"`
-	Source   string           `json:"source"`
+	Symbol    Symbol           `json:"s"`
+	Price     *decimal.Decimal `json:"p"`
+	Time      *int64           `json:"t"` // Unix milliseconds
+	N         uint64           `json:"n"`
+	Previous  *decimal.Decimal `json:"previous_close"`
+	Change    *decimal.Decimal `json:"day_change"`
+	ChangePct *decimal.Decimal `json:"day_change_pct"` // two decimals
+	Currency  string           `json:"currency"`
+	Freshness Freshness        `json:"freshness"`
+	Source    string           `json:"source"`
+	Delay     int64            `json:"delay_ms"` // how far behind the market the source is by its nature; 0: real time
 }
 
 // Rejected is a symbol that was asked for in vain.
@@ -85,15 +89,17 @@ func (s *Service) last(_ context.Context, _ struct{}, in lastInput) (lastOutput,
 }
 
 func (s *Service) lastPrice(i Instrument) LastPrice {
-	p := LastPrice{Symbol: i.Symbol, Currency: i.Currency}
+	p := LastPrice{Symbol: i.Symbol, Currency: i.Currency, Freshness: s.Book.Freshness(i.Symbol, time.Now())}
 	q, ok := s.Book.Quote(i.Symbol)
 	if !ok {
 		return p
 	}
 	at := q.At.UnixMilli()
-	p.Price, p.Time, p.N, p.Source = &q.Price, &at, q.N, q.Source
+	p.Price, p.Time, p.N, p.Source, p.Delay = &q.Price, &at, q.N, q.Source, delayOf(q.Source).Milliseconds()
 	if q.Previous.Valid {
-		p.Previous = &q.Previous.Decimal
+		change := q.Price.Sub(q.Previous.Decimal)
+		percent := change.Shift(2).DivRound(q.Previous.Decimal, 2)
+		p.Previous, p.Change, p.ChangePct = &q.Previous.Decimal, &change, &percent
 	}
 	return p
 }

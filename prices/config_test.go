@@ -1,0 +1,82 @@
+package prices
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+)
+
+func testContext(d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), d)
+}
+
+func TestPriceFeedsIsReadFromTheEnvironment(t *testing.T) {
+	c, err := env.ParseAsWithOptions[Config](env.Options{Environment: map[string]string{"PRICE_FEEDS": "replay:market?speed=60, sim?seed=7"}})
+	if err != nil || c.Feeds.String() != "replay:market?speed=60,sim?seed=7" {
+		t.Errorf("%v %v", c.Feeds, err)
+	}
+	if c, err = env.ParseAsWithOptions[Config](env.Options{Environment: map[string]string{}}); err != nil || c.Feeds.String() != "sim" {
+		t.Errorf("by default: %v %v", c.Feeds, err)
+	}
+}
+
+func TestAWrongPriceFeedsSaysWhatIsWrong(t *testing.T) {
+	for value, want := range map[string]string{
+		"":                          "no feed is named",
+		"sim,coinbse":               `"coinbse" is not a feed: there are`,
+		"sim,sim":                   "sim is there twice",
+		"sim?sed=1":                 `"sed" is not an option`,
+		"sim?rate=0":                "rate=0 is not a number above 0",
+		"sim?rate=NaN":              "rate=NaN is not a number above 0",
+		"sim?symbols=BTC-USD+NOPE":  "NOPE is not simulated",
+		"sim:file":                  "sim takes options only",
+		"replay":                    "say what to replay",
+		"replay:/no/such.csv":       "no such file",
+		"replay:config_test.go":     "the header needs the columns",
+		"replay:market?symbol=a%20": "",
+	} {
+		var list FeedList
+		err := list.UnmarshalText([]byte(value))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: %v, not %q", value, err, want)
+		}
+	}
+}
+
+func TestSimLeavesToReplayWhatReplayBrings(t *testing.T) {
+	var list FeedList
+	if err := list.UnmarshalText([]byte("sim,replay:market")); err != nil {
+		t.Fatal(err)
+	}
+	feeds, _ := list.make()
+	seen := map[Symbol]string{}
+	for _, f := range feeds {
+		for _, i := range f.(catalogue).Instruments() {
+			if other := seen[i.Symbol]; other != "" {
+				t.Errorf("%s comes from %s and %s", i.Symbol, other, f.Name())
+			}
+			seen[i.Symbol] = f.Name()
+		}
+	}
+	if seen["AAPL"] != "replay" || seen["BTC-USD"] != "sim" {
+		t.Errorf("%v", seen)
+	}
+}
+
+func FuzzParsePrice(f *testing.F) {
+	for _, s := range []string{"1", "0.5", "-1", "1e9", "NaN", "", ".", "1.", ".5", strings.Repeat("9", 60), "１", "0x1p4", "1_0", "+1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		d, err := parsePrice(text)
+		if err == nil && (!holdable(d) || len(text) > maxDigits+2) {
+			t.Errorf("%q became %v", text, d)
+		}
+		if d, err := parseNumber(text); err == nil && d.Exponent() < -2*maxDigits {
+			t.Errorf("%q became %v", text, d)
+		}
+	})
+}
