@@ -14,33 +14,6 @@ import (
 const csp = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; font-src 'self'; " +
 	"base-uri 'none'; form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
-// pages are the addresses that the browser's program knows; each gets the same document.
-var pages = []string{"/{$}", "/login", "/activity", "/sessions", "/settings", "/admin", "/status"}
-
-// Handler serves the pages, /assets/, the client library at its stable address and, for /api/ paths
-// that no room has taken, the problem that says so. It is meant for the mux's "/".
-func Handler() http.Handler {
-	site := siteOnce()
-	mux := http.NewServeMux()
-	for _, page := range pages {
-		mux.Handle("GET "+page, site.page(http.StatusOK))
-	}
-	mux.Handle("GET /assets/build", site.build())
-	mux.Handle("GET "+site.prefix, site.assets())
-	mux.Handle("GET /rosetree.js", site.stable("rosetree.js"))
-	mux.Handle("GET /rosetree.d.ts", site.stable("rosetree.d.ts"))
-	mux.Handle("GET /favicon.ico", site.stable("icon.svg"))
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		browser := r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html")
-		if browser && !strings.HasPrefix(r.URL.Path, "/api/") {
-			site.page(http.StatusNotFound).ServeHTTP(w, r)
-			return
-		}
-		api.WriteProblem(w, r, api.NotFound(r.Method+" "+r.URL.Path))
-	})
-	return headers(mux)
-}
-
 // headers sets what every answer of this handler carries, errors included.
 func headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -52,5 +25,17 @@ func headers(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
 		next.ServeHTTP(w, r)
+	})
+}
+
+// missing answers what nobody serves: people get page, programs the problem that says so.
+func missing(page http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		browser := r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html")
+		if browser && page != nil && !strings.HasPrefix(r.URL.Path, "/api/") {
+			page.ServeHTTP(w, r)
+			return
+		}
+		api.WriteProblem(w, r, api.NotFound(r.Method+" "+r.URL.Path))
 	})
 }

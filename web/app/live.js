@@ -22,7 +22,7 @@ export const client = new Rosetree('/ws', { refused: whyRefused });
 /** A socket that will not open tells a browser nothing; HTTP does. */
 async function whyRefused() {
   const status = await api('GET', '/api/auth/status');
-  return status.authenticated ? null : { reason: 'session_expired', code: 4501 };
+  return status.authenticated ? null : { reason: status.reason && status.reason !== 'unauthenticated' ? status.reason : 'session_expired', code: 4501 };
 }
 
 client.on('state', (state) => batch(() => {

@@ -14,8 +14,9 @@ const later = {
   '/admin': () => import('./pages/admin.js'),
   '/status': () => import('./pages/status.js'),
   '/settings': () => import('./pages/settings.js'),
+  '/docs': () => import('./pages/docs.js'),
 };
-const open = ['/status']; // pages that need no log-in
+const open = ['/status', '/docs']; // pages that need no log-in
 const loaded = signal(/** @type {Record<string, any>} */ ({ '/': Home }));
 
 effect(() => {

@@ -45,7 +45,7 @@ function Top() {
       ${user && html`<button type="button" class="btn quiet icon" title="Hide amounts (p)" aria-label="Hide amounts" aria-pressed=${hide ? 'true' : 'false'} onClick=${() => set({ hide: !hide })}><${Icon} name="eye" /></button>
       <${Menu} title="Account" label=${html`<span class="wide">${user.display_name || user.email || 'Account'}</span><${Icon} name="down" size="14" />`}>
         <p class="who">${user.display_name && html`<b>${user.display_name}</b><br />`}${user.email}</p>
-        <a href="/settings">Settings</a><a href="/sessions">Sessions</a><a href="/status">Status</a><hr />
+        <a href="/settings">Settings</a><a href="/sessions">Sessions</a><a href="/status">Status</a><a href="/docs">Documentation</a><hr />
         <button type="button" onClick=${logOut}>Log out</button>
       <//>`}
       ${!user && html`<a class="btn slim" href="/login">Log in</a>`}

@@ -1,7 +1,9 @@
 import { Icon, Menu, Trouble, toast, useAsked } from '../ui.js';
 import { api, get, url } from '../api.js';
 import { client } from '../live.js';
+import { times } from '../decimal.js';
 import { day, money, price, quantity } from '../format.js';
+import { narrow } from './holdings.js';
 import { current, open, portfolios, summary, version } from '../portfolio.js';
 import { AddTransaction, types } from './add.js';
 import { Import } from './import.js';
@@ -45,19 +47,28 @@ export default function Activity() {
         <input type="search" class="search" placeholder="Symbol  /" aria-label="Only this symbol" value=${filter.symbol} onChange=${(/** @type {any} */ e) => setFilter({ ...filter, symbol: e.target.value.trim().toUpperCase() })} />
         <select class="slim" aria-label="Only this type" value=${filter.type} onChange=${(/** @type {any} */ e) => setFilter({ ...filter, type: e.target.value })}><option value="">All types</option>${types.map(([k, text]) => html`<option key=${k} value=${k}>${text}</option>`)}</select></header>
       <${Trouble} error=${first.error} />
-      ${first.data && !rows.length ? html`<p class="empty">${filter.symbol || filter.type ? 'Nothing matches.' : 'Nothing here yet. Add a transaction, or import a file from your broker.'}</p>` : html`<div class="scroll"><table><caption class="sr">Transactions, newest first</caption>
+      ${first.data && !rows.length ? html`<p class="empty">${filter.symbol || filter.type ? 'Nothing matches.' : 'Nothing here yet. Add a transaction, or import a file from your broker.'}</p>` : narrow.value ? html`<ul class="cards plain">${rows.map((t) => html`<${Card} key=${t.id} t=${t} edit=${() => edit(t)} />`)}</ul>` : html`<div class="scroll"><table><caption class="sr">Transactions, newest first</caption>
         <thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col">Symbol</th><th scope="col" class="num">Quantity</th><th scope="col" class="num">Price</th><th scope="col" class="num">Amount</th><th scope="col" class="num wide">Fee and tax</th><th scope="col" class="wide">Note</th><th scope="col"><span class="sr">Acts</span></th></tr></thead>
         <tbody>${rows.map((t) => html`<${Line} key=${t.id} t=${t} edit=${() => edit(t)} remove=${() => remove(t)} />`)}</tbody></table></div>`}
       ${next && html`<p class="pad"><button type="button" class="btn" onClick=${more}>Show older</button></p>`}</section>
-    ${editing && id && html`<${AddTransaction} initial=${editing} close=${() => edit(null)} done=${first.again} />`}
+    ${editing && id && html`<${AddTransaction} initial=${editing} close=${() => edit(null)} done=${first.again} remove=${editing.id ? () => { edit(null); remove(editing); } : undefined} />`}
     ${importing && id && html`<${Import} portfolio=${id} close=${() => setImporting(false)} done=${first.again} />`}`;
 }
 
+/** @param {{t:any, edit:() => void}} p a transaction as the phone shows it: touch opens it */
+function Card({ t, edit }) {
+  const gross = t.amount ?? (t.quantity && t.price ? times(t.quantity, t.price) : null);
+  return html`<li><button type="button" onClick=${edit}><b>${t.symbol ?? named[t.type] ?? t.type}</b><span class="soft small">${day(t.executed_at)}</span></button>
+    <span class=${`tag ${tint(t.type)}`}>${named[t.type] ?? t.type}</span><div class="num"><b>${gross ? money(gross, t.currency) : '–'}</b><span class="soft">${t.quantity ? quantity(t.quantity) : t.currency}</span></div></li>`;
+}
+
+const tint = (/** @type {string} */ type) => (type === 'buy' ? 'good' : type === 'sell' ? 'bad' : '');
+
 /** @param {{t:any, edit:() => void, remove:() => void}} p */
 function Line({ t, edit, remove }) {
-  const gross = t.amount ?? null, cost = [t.fee, t.tax].filter((v) => v && Number(v) !== 0);
+  const gross = t.amount ?? (t.quantity && t.price ? times(t.quantity, t.price) : null), cost = [t.fee, t.tax].filter((v) => v && Number(v) !== 0);
   return html`<tr data-row=${t.id} tabindex="-1" onKeyDown=${(/** @type {KeyboardEvent} */ e) => (e.key === 'Enter' && e.target === e.currentTarget ? edit() : e.key === 'Delete' && remove())}>
-    <td>${day(t.executed_at)}</td><td><span class=${`tag ${t.type === 'buy' ? 'good' : t.type === 'sell' ? 'bad' : ''}`}>${named[t.type] ?? t.type}</span></td><th scope="row" class="sym">${t.symbol ?? '–'}</th>
+    <td class="nowrap">${day(t.executed_at)}</td><td><span class=${`tag ${tint(t.type)}`}>${named[t.type] ?? t.type}</span></td><th scope="row" class="sym">${t.symbol ?? '–'}</th>
     <td class="num">${t.quantity ? quantity(t.quantity) : '–'}</td><td class="num">${t.price ? html`${price(t.price, `${t.symbol} tx`)} <span class="soft small">${t.currency}</span>` : '–'}</td><td class="num">${gross ? html`${money(gross, t.currency)} <span class="soft small">${t.currency}</span>` : '–'}</td>
     <td class="num wide">${cost.length ? cost.map((v) => money(v, t.currency)).join(' + ') : '–'}</td><td class="wide soft">${t.note}</td>
     <td class="act"><button type="button" class="btn quiet icon slim" aria-label=${`Edit ${named[t.type]} ${t.symbol ?? ''} of ${day(t.executed_at)}`} onClick=${edit}><${Icon} name="edit" size="15" /></button><button type="button" class="btn quiet icon slim" aria-label=${`Delete ${named[t.type]} ${t.symbol ?? ''} of ${day(t.executed_at)}`} onClick=${remove}><${Icon} name="trash" size="15" /></button></td></tr>`;

@@ -46,8 +46,8 @@ function body(f, type) {
   return out;
 }
 
-/** @param {{initial:Record<string, any>, close:() => void, done?:() => void}} p adds a transaction, or edits one that has an id */
-export function AddTransaction({ initial, close, done }) {
+/** @param {{initial:Record<string, any>, close:() => void, done?:() => void, remove?:() => void}} p adds a transaction, or edits one that has an id */
+export function AddTransaction({ initial, close, done, remove }) {
   const edit = !!initial.id, portfolio = current.value;
   const [type, setType] = useState(initial.type ?? 'buy');
   const [accounts, setAccounts] = useState(/** @type {any[]} */ ([]));
@@ -79,5 +79,5 @@ export function AddTransaction({ initial, close, done }) {
     <div class="grid2"><${Field} label="Account" name="account" error=${e}><select id="f-account" name="account">${accounts.map((a) => html`<option key=${a.id} value=${a.id} selected=${a.id === initial.account}>${a.name}</option>`)}</select><//>
       <${Field} label="Note" name="note" maxlength="500" value=${initial.note} error=${e} /></div>
     <${Trouble} error=${e} fields=${['symbol', 'quantity', 'price', 'amount', 'currency', 'executed_at', 'fee', 'tax', 'note', 'account', 'type']} />
-    <div class="foot"><button type="button" class="btn" onClick=${close}>Cancel</button><button class="btn primary" disabled=${form.busy}>${edit ? 'Save' : 'Add'}</button></div></form><//>`;
+    <div class="foot">${remove && html`<button type="button" class="btn danger" onClick=${remove}>Delete</button><span class="grow"></span>`}<button type="button" class="btn" onClick=${close}>Cancel</button><button class="btn primary" disabled=${form.busy}>${edit ? 'Save' : 'Add'}</button></div></form><//>`;
 }

@@ -76,7 +76,7 @@ function Card({ symbol }) {
 
 const filter = signal('');
 const inside = { pointer: false, focus: false };
-const narrow = signal(matchMedia('(max-width: 620px)').matches);
+export const narrow = signal(matchMedia('(max-width: 620px)').matches);
 matchMedia('(max-width: 620px)').addEventListener('change', (e) => { narrow.value = e.matches; });
 
 /** @param {string[]} names */

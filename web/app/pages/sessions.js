@@ -4,7 +4,14 @@ import { client, logOut } from '../live.js';
 import { ago, time } from '../format.js';
 import { html, useEffect, useState } from '../vendor/preact.js';
 
-/** @typedef {{id:string, device?:{name?:string, platform?:string}, ip?:string, created_at?:string, last_seen_at?:string, expires_at?:string, current?:boolean, sockets?:number, auth?:string}} Session */
+/** @typedef {{id:string, device?:{name?:string, platform?:string}, user_agent?:string, ip?:string, created_at?:string, last_seen_at?:string, expires_at?:string, current?:boolean, sockets?:number, auth?:string}} Session */
+
+/** "Firefox · Windows", as far as a browser tells. @param {string|undefined} ua */
+export function agent(ua = '') {
+  const os = /Android|iPhone|iPad|Windows|Mac OS X|CrOS|Linux/.exec(ua)?.[0].replace('Mac OS X', 'macOS');
+  const browser = /Edg|Firefox|OPR|Chrome|Safari|curl|Go-http-client/.exec(ua)?.[0].replace('Edg', 'Edge').replace('OPR', 'Opera').replace('Go-http-client', 'Program');
+  return [browser, os].filter(Boolean).join(' · ') || '–';
+}
 
 const why = /** @type {Record<string, string>} */ ({ session_revoked: 'ended', revoked: 'ended', session_expired: 'expired', expired: 'expired', signed_out: 'signed out', replaced: 'gave its place to a newer session', password_changed: 'ended by a new password' });
 
@@ -28,7 +35,7 @@ export default function Sessions() {
     <ul class="devices">${list.map((s) => html`<li class="card device" key=${s.id} data-session=${s.id}>
       <div class="title"><${Icon} name="devices" /><span>${s.device?.name || 'Unnamed device'}</span><button type="button" class="btn quiet icon slim" aria-label=${`Rename ${s.device?.name || 'device'}`} onClick=${() => rename(s)}><${Icon} name="edit" size="15" /></button>
         <span class="grow"></span>${s.current ? html`<span class="tag accent">This device</span>` : (s.sockets ?? 0) > 0 && html`<span class="tag good">online</span>`}</div>
-      <dl><dt>Kind</dt><dd>${s.device?.platform || '–'}</dd><dt>Address</dt><dd>${s.ip || '–'}</dd><dt>Signed in</dt><dd>${time(s.created_at)}</dd>
+      <dl><dt>Browser</dt><dd>${agent(s.user_agent)}</dd><dt>Address</dt><dd>${s.ip || '–'}</dd><dt>Signed in</dt><dd>${time(s.created_at)}</dd>
         <dt>Last seen</dt><dd>${ago(s.last_seen_at)}</dd><dt>Open windows</dt><dd>${s.sockets ?? 0}</dd><dt>Ends</dt><dd>${time(s.expires_at)}</dd></dl>
       <div class="row"><span class="grow"></span>${s.current ? html`<button type="button" class="btn slim" onClick=${logOut}>Log out</button>`
         : html`<button type="button" class="btn slim danger" onClick=${() => end(`/api/auth/sessions/${s.id}`, `${s.device?.name || 'The session'} was signed out`)}>Sign out</button>`}</div></li>`)}</ul>

@@ -8,15 +8,13 @@ import { html, signal } from '../../vendor/preact.js';
 
 const receipts = signal(/** @type {Receipt[]} */ ([]));
 
-/** Follows a receipt until every server has answered, ten seconds at most. @param {Receipt} r */
+/** Follows a receipt for five seconds: each server adds its line as it has closed its sockets. @param {Receipt} r */
 async function follow(r) {
-  for (let i = 0; i < 20 && r.id !== undefined && r.id !== null; i++) {
+  for (let i = 0; i < 10 && r.id; i++) {
     const found = await get(`/api/admin/revocations/${r.id}`).catch(() => null);
-    const servers = found?.servers ?? found?.receipts ?? [];
-    if (servers.length) {
-      r.servers = servers;
+    if (found?.servers?.length && found.servers.length !== r.servers.length) {
+      r.servers = found.servers;
       receipts.value = [...receipts.value];
-      if (found.complete) return;
     }
     await new Promise((next) => setTimeout(next, 500));
   }
@@ -33,7 +31,7 @@ async function revoke(what, act) {
 
 export const Receipts = () => (receipts.value.length ? html`<section class="card" aria-labelledby="receipts"><header><h2 id="receipts">Receipts</h2></header><ol class="pad log" role="log">
   ${receipts.value.map((r) => html`<li key=${r.id ?? r.clicked}>${r.what}: ${count(r.receipt?.sessions ?? 1)} sessions, ${count(r.receipt?.sockets ?? 0)} sockets closed; answered in ${r.answered} ms${r.receipt?.durable === false ? '; not durable yet' : ''}${r.receipt?.redis && r.receipt.redis !== 'ok' ? `; Redis: ${r.receipt.redis}` : ''}
-    ${r.servers.map((s) => html`<br />   server ${s.server}: ${count(s.sockets)} sockets closed (${s.ms} ms, heard by ${s.via})`)}</li>`)}</ol></section>` : null);
+    ${r.servers.map((s) => html`<br />   server ${s.server}: ${count(s.sockets)} sockets closed (${Number(s.ms).toFixed(1)} ms, heard by ${s.via})`)}</li>`)}</ol></section>` : null);
 
 const titles = /** @type {Record<string, string>} */ ({ one: 'Revoke session', some: 'Revoke sessions', user: 'Revoke all sessions of a user', all: 'Revoke every session' });
 

@@ -13,7 +13,8 @@ export function Rollout() {
     const leave = client.follow('rollout'), off = client.on('rollout', asked.again), t = setInterval(() => !document.hidden && asked.again(), 5000);
     return () => { leave(); off(); clearInterval(t); };
   }, []);
-  const r = asked.data?.rollout ?? asked.data, guard = asked.data?.guard ?? r?.guard;
+  const state = asked.data, r = state?.effective, guard = state?.guard;
+  const o = useAsked(() => get('/api/admin/overview'), [state]).data;
   if (!r) return html`<${Trouble} error=${asked.error} />`;
   const now = draft ?? r.percentage;
   const flip = (/** @type {string} */ text, /** @type {any} */ fields) => change({ text, fields });
@@ -24,11 +25,11 @@ export function Rollout() {
         <div class="row"><button type="button" class="btn primary" disabled=${draft === null || draft === r.percentage} onClick=${() => flip(`${r.percentage} % → ${draft} %`, { percentage: draft, ...(!r.enabled && { enabled: true }) })}>Set to ${now} %</button>
           ${[10, 50, 100].map((n) => html`<button type="button" class="btn slim" key=${n} onClick=${() => setDraft(n)}>${n}</button>`)}<span class="grow"></span>
           ${r.rollback ? html`<button type="button" class="btn" onClick=${() => flip('Forward again', { rollback: false })}>Forward again</button>` : html`<button type="button" class="btn primary danger" onClick=${() => flip('Roll back now', { rollback: true })}>Roll back now</button>`}</div>
-        <p class="soft small">Version ${r.version}${r.at ? `, ${time(r.at)}` : ''}${r.actor ? `, by ${r.actor}` : ''}${r.reason ? `: ${r.reason}` : ''}. A rollback signs nobody out.</p></div></section>
-    <section class="card" aria-labelledby="guard"><header><h2 id="guard">Guard</h2><span class="grow"></span>${guard && html`<span class=${`tag ${guard.tripped || guard.state === 'tripped' ? 'bad' : 'good'}`}>${guard.state ?? (guard.tripped ? 'tripped' : 'watching')}</span>`}</header><div class="pad stack">
+        <p class="soft small">Version ${r.version}${r.version && state.at ? `, ${time(state.at)}` : ''}${state.actor ? `, by ${state.actor}` : ''}${state.reason ? `: ${state.reason}` : ''}. A rollback signs nobody out.</p></div></section>
+    <section class="card" aria-labelledby="guard"><header><h2 id="guard">Guard</h2><span class="grow"></span><span class=${`tag ${r.rollback && guard ? 'bad' : 'good'}`}>${r.rollback && guard ? 'has rolled back' : 'watching'}</span></header><div class="pad stack">
         <p class="soft">Rolls back by itself when more than 1 % of log-ins fail by our fault, or the 95th percentile of validation stays above 10 ms. Wrong passwords never count.</p>
-        <dl class="facts"><div><dt>Error rate</dt><dd>${percent(guard?.error_rate, false)}</dd></div><div><dt>p95</dt><dd>${guard?.p95_ms === undefined || guard.p95_ms === null ? '–' : `${Number(guard.p95_ms).toFixed(2)} ms`}</dd></div><div><dt>Attempts</dt><dd>${guard?.attempts ?? '–'}</dd></div></dl>
-        ${guard?.last && html`<p class="small soft">Last decision: ${typeof guard.last === 'string' ? guard.last : `${guard.last.decision ?? guard.last.what ?? ''} ${time(guard.last.at)} ${guard.last.reason ?? ''}`}</p>`}</div></section>
+        <dl class="facts"><div><dt>Error rate now</dt><dd>${percent(o?.error_rate, false)}</dd></div><div><dt>p95 now</dt><dd>${o?.validate_p95_ms === undefined ? '–' : `${Number(o.validate_p95_ms).toFixed(2)} ms`}</dd></div><div><dt>On sessions</dt><dd>${percent(o?.session_share, false)}</dd></div></dl>
+        <p class="small soft">${guard ? `Last decision: ${time(guard.at)}, because of ${guard.cause === 'latency' ? `a p95 of ${guard.p95_ms} ms` : `an error rate of ${guard.error_rate} %`} over ${guard.attempts} attempts on ${guard.server}.` : 'It has never had to act.'}</p></div></section>
     <section class="card" aria-labelledby="switches"><header><h2 id="switches">Switches</h2></header><ul class="parts">
         <li><span class="grow"><b>Sessions offered</b><br /><span class="soft small">Log-ins of the cohort get a session.</span></span>${toggle(r.enabled, () => flip(r.enabled ? 'Stop offering sessions' : 'Offer sessions', { enabled: !r.enabled }))}</li>
         <li><span class="grow"><b>Legacy path</b><br /><span class="soft small">Off ends the migration.</span></span>${toggle(r.legacy_enabled, () => flip(r.legacy_enabled ? 'End the legacy path' : 'Open the legacy path again', { legacy_enabled: !r.legacy_enabled }))}</li>
