@@ -72,7 +72,7 @@ type flushState struct {
 	retryIn   int64  // the last pause before a try, in milliseconds
 	retryAt   int64  // when the next try is due
 	aliveAt   int64  // when the peer last took bytes of a rest: it reads, however slowly
-	sentAt    int64  // when a message was last written
+	sentAt    int64  // when a message was last queued or written
 	pingAt    int64  // when the next ping is due
 	timerAt   int64  // the visit that the wheel has been asked for
 	delivered uint64 // price updates
@@ -96,6 +96,7 @@ func (c *conn) queue(payload []byte) {
 		return
 	}
 	c.out = appendFrame(c.out, payload)
+	c.flush.sentAt = c.hub.now()
 	c.shard.urge(c.index)
 }
 

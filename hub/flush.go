@@ -34,30 +34,43 @@ func (c *conn) visit(s *shard, now int64) {
 // takes nothing for too long is let go; one that takes anything is not.
 func (c *conn) drained(s *shard, now int64) bool {
 	f := &c.flush
-	if len(f.rest) == 0 {
+	if len(f.rest) == 0 && c.wire.idle() {
 		return true
 	}
 	if now < f.retryAt {
 		return false
 	}
 	n, err := c.wire.write(s.kernel, f.rest)
-	c.flush.bytes += uint64(n)
+	f.bytes += uint64(n)
 	f.rest = f.rest[n:]
 	switch {
 	case err != nil:
 		c.finish(lost, "write")
-	case len(f.rest) == 0:
-		f.rest, f.stuckAt, f.retryIn, f.aliveAt = nil, 0, 0, now
+	case n == 0 && len(f.rest) == 0 && c.wire.idle(): // came to an end meanwhile
 		return true
+	case n > 0 && len(f.rest) == 0:
+		f.rest, f.stuckAt, f.retryIn, f.aliveAt = nil, 0, 0, now
+		return c.wire.idle()
 	case n > 0:
 		f.stuckAt, f.retryIn, f.aliveAt = now, 0, now
 		c.retry(s, now)
-	case now-f.stuckAt >= c.hub.cfg.Stall.Milliseconds():
-		c.finish(goodbye{code: codeSlowConsumer, reason: "slow_consumer", cut: true}, "write")
 	default:
-		c.retry(s, now)
+		c.stuck(s, now)
 	}
 	return false
+}
+
+// stuck counts the time for which a peer takes nothing.
+func (c *conn) stuck(s *shard, now int64) {
+	f := &c.flush
+	if f.stuckAt == 0 {
+		f.stuckAt = now
+	}
+	if now-f.stuckAt >= c.hub.cfg.Stall.Milliseconds() {
+		c.finish(goodbye{code: codeSlowConsumer, reason: "slow_consumer", cut: true}, "write")
+		return
+	}
+	c.retry(s, now)
 }
 
 func (c *conn) retry(s *shard, now int64) {
@@ -153,11 +166,14 @@ func (c *conn) say(s *shard, now int64) bool {
 			c.flush.rest = appendClose(c.flush.rest, e.code, e.closeReason())
 		}
 	}
+	if len(c.flush.rest) == 0 {
+		return c.wire.idle()
+	}
 	n, err := c.wire.write(s.kernel, c.flush.rest)
 	c.flush.bytes += uint64(n)
 	c.flush.rest = c.flush.rest[n:]
 	e.broken = err != nil
-	return len(c.flush.rest) == 0
+	return len(c.flush.rest) == 0 && c.wire.idle()
 }
 
 // leave closes the real connection; the reader returns and clears up.

@@ -102,13 +102,12 @@ func (c *conn) ping(text []byte) error {
 	return nil
 }
 
-func (c *conn) bare(text []byte, do func()) error {
+func (c *conn) bare(text []byte, do func(id json.RawMessage)) error {
 	var m head
 	if err := decode(text, &m); err != nil {
 		return err
 	}
-	do()
-	c.reply(m.ID, struct{}{})
+	do(m.ID)
 	return nil
 }
 

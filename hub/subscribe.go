@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -272,13 +273,10 @@ func (s *shard) unwatch(c *conn, dropped []*ticker, every bool) {
 	}
 }
 
-// suspend stops all data; what is asked for is still answered.
-func (c *conn) suspend() {
+// suspend stops all data, and then answers; what is asked for is still answered.
+func (c *conn) suspend(id json.RawMessage) {
+	defer c.reply(id, struct{}{})
 	c.mu.Lock()
-	if c.suspended {
-		c.mu.Unlock()
-		return
-	}
 	c.suspended = true
 	views := c.views
 	for _, f := range c.topics {
@@ -291,8 +289,9 @@ func (c *conn) suspend() {
 	}
 }
 
-// resume brings snapshots of everything that was followed.
-func (c *conn) resume() {
+// resume answers, and then brings snapshots of everything that was followed.
+func (c *conn) resume(id json.RawMessage) {
+	c.reply(id, struct{}{})
 	c.mu.Lock()
 	if !c.suspended {
 		c.mu.Unlock()

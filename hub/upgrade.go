@@ -124,7 +124,7 @@ func (c *conn) settle() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.hub.now()
-	c.wire = newWire(c.socket.Conn, func() { c.shard.urge(c.index) })
+	c.wire = newWire(c.socket.Conn, c.taken)
 	period := c.hub.cfg.Heartbeat.Milliseconds()
 	c.flush.sentAt, c.flush.pingAt = now, now+rand.Int64N(period)
 	c.shard.add(c)
@@ -132,6 +132,18 @@ func (c *conn) settle() {
 	if c.crowded {
 		c.finish(goodbye{code: codeTooManySocket, reason: "too_many_connections"}, "local")
 	}
+}
+
+// taken tells the flusher that a write which waited for the peer is done.
+func (c *conn) taken() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f, now := &c.flush, c.hub.now()
+	if f.stuckAt != 0 && now-f.stuckAt > longestRetry {
+		f.aliveAt = now // it reads, however slowly
+	}
+	f.retryAt, f.stuckAt = 0, 0
+	c.shard.urge(c.index)
 }
 
 // checkUpgrade refuses what is no WebSocket handshake of this protocol.

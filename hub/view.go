@@ -223,14 +223,15 @@ func (c *conn) letThrough(v *view, stop func(), recovered bool, ack *subscribed)
 		ack.Recovered = recovered && !c.suspended
 		c.queue(encode(ack))
 	}
+	waiting := v.waiting
+	v.waiting = nil
 	if c.end != nil || v.gone || c.suspended {
 		return false
 	}
 	v.stop, v.open = stop, true
-	for _, message := range v.waiting {
+	for _, message := range waiting {
 		c.queue(message)
 	}
-	v.waiting = nil
 	return true
 }
 

@@ -9,6 +9,8 @@ import (
 type wire interface {
 	// write takes what it can of p; n < len(p) without an error means: later.
 	write(k *kernelWrite, p []byte) (n int, err error)
+	// idle says that nothing which was taken is still on its way to the kernel.
+	idle() bool
 	// cut ends the connection now; hard destroys what the kernel still holds for the peer.
 	cut(hard bool)
 }
@@ -52,7 +54,7 @@ type waiting struct {
 func (w *waiting) write(_ *kernelWrite, p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.err != nil || w.busy {
+	if w.err != nil || w.busy || len(p) == 0 {
 		return 0, w.err
 	}
 	w.busy = true
@@ -65,6 +67,12 @@ func (w *waiting) write(_ *kernelWrite, p []byte) (int, error) {
 		w.wake()
 	}()
 	return len(p), nil
+}
+
+func (w *waiting) idle() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.busy
 }
 
 // cut closes what lies under TLS: a polite TLS close may wait for the peer.

@@ -49,6 +49,8 @@ func (d *direct) write(k *kernelWrite, p []byte) (int, error) {
 	return k.n, nil
 }
 
+func (d *direct) idle() bool { return true }
+
 func (d *direct) cut(hard bool) {
 	if hard {
 		_ = d.tcp.SetLinger(0)
