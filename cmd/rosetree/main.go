@@ -52,6 +52,6 @@ func newRoot() (*cobra.Command, *bool) {
 			started = true
 		},
 	}
-	root.AddCommand(newVersion())
+	root.AddCommand(newVersion(), newHealth())
 	return root, &started
 }

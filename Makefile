@@ -1,0 +1,47 @@
+# Each target is one thing that a person wants; what it needs beyond Go is found or installed by .ci/setup.
+GO ?= go
+ARGS ?=
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-go test-web lint build bench cross clean
+
+help: ## print this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## run Rosetree with its own PostgreSQL and Redis, people, portfolios and prices (ARGS="--fresh")
+	@.ci/setup servers
+	@$(MAKE) --no-print-directory build
+	@bin/rosetree demo $(ARGS)
+
+test: ## set up what is missing, then all checks: lint, browser, Go with the race detector
+	@.ci/setup servers compiler browser
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test-web
+	@$(MAKE) --no-print-directory test-go
+
+test-go: ## the Go tests, against real private servers (ARGS="./auth -run Revoke")
+	@.ci/gotest -race -p 2 -timeout 10m $(or $(ARGS),./...)
+
+test-web: build ## types, client library and browser stories of web/
+	@ROSETREE_BIN=$(CURDIR)/bin/rosetree WEB_CHECKS="types lib browser" web/test/run
+
+lint: ## gofmt, vet, go fix, staticcheck
+	@test -z "$$(gofmt -l .)" || { gofmt -d . | head -50; echo "make lint: run gofmt -w on the files above"; exit 1; }
+	@$(GO) vet ./...
+	@$(GO) fix -diff ./... || { echo "make lint: run go fix ./..."; exit 1; }
+	@$(GO) run $(STATICCHECK) ./...
+	@$(MAKE) --no-print-directory cross
+
+cross: # the other systems that people build on
+	@GOOS=darwin GOARCH=arm64 $(GO) vet ./internal/devstack ./cmd/rosetree ./hub
+
+build: ## bin/rosetree
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/rosetree ./cmd/rosetree
+
+bench: ## the benchmarks, short (ARGS="./hub")
+	@.ci/setup servers
+	@$(GO) test -run '^$$' -bench . -benchtime 200ms $(or $(ARGS),./...)
+
+clean: ## remove what was built (the demo's data in .rosetree stays: demo --fresh empties it)
+	@rm -rf bin test-artifacts web/test/node_modules
