@@ -12,7 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// breaker stands before every command that a request waits for. It opens when Redis fails, so that a request learns
+// breaker stands before every command that a request waits for, one for each Redis master. It opens when Redis fails, so that a request learns
 // at once instead of after a timeout, and closes only when its own probe has found Redis answering and has brought it
 // up to date: no request is the guinea pig.
 type breaker struct {
@@ -20,8 +20,7 @@ type breaker struct {
 	probe  func(context.Context) error
 	places chan struct{} // commands in flight: a slow Redis sheds load instead of queueing it
 	log    *slog.Logger
-	open   prometheus.Gauge
-	shed   prometheus.Counter
+	met    breakerMetrics
 	opened chan struct{}
 
 	mu       sync.Mutex
@@ -46,14 +45,13 @@ const (
 // errRedisOut: Redis is not asked, because it does not answer or does not answer in time.
 var errRedisOut = errors.New("auth: Redis is out")
 
-func newBreaker(probe func(context.Context) error, log *slog.Logger, reg prometheus.Registerer) *breaker {
-	b := &breaker{probe: probe, log: log, places: make(chan struct{}, breakerPlaces), opened: make(chan struct{}, 1),
-		open: prometheus.NewGauge(prometheus.GaugeOpts{Name: "rosetree_auth_breaker_open",
-			Help: "1 while requests do not wait for Redis because it fails."}),
-		shed: prometheus.NewCounter(prometheus.CounterOpts{Name: "rosetree_auth_breaker_shed_total",
-			Help: "Commands that found too many others waiting for Redis."})}
-	reg.MustRegister(b.open, b.shed)
-	return b
+type breakerMetrics struct {
+	open prometheus.Gauge
+	shed prometheus.Counter
+}
+
+func newBreaker(probe func(context.Context) error, log *slog.Logger, met breakerMetrics) *breaker {
+	return &breaker{probe: probe, log: log, met: met, places: make(chan struct{}, breakerPlaces), opened: make(chan struct{}, 1)}
 }
 
 // do runs fn unless Redis is out. An answer of Redis, also redis.Nil or a script's error, is no failure.
@@ -84,7 +82,7 @@ func (b *breaker) take(ctx context.Context) error {
 	case b.places <- struct{}{}:
 		return nil
 	case <-wait.C:
-		b.shed.Inc()
+		b.met.shed.Inc()
 		return errRedisOut
 	case <-ctx.Done():
 		return ctx.Err()
@@ -124,7 +122,7 @@ func (b *breaker) trip(cause error) {
 		return
 	}
 	b.isOpen = true
-	b.open.Set(1)
+	b.met.open.Set(1)
 	b.log.Warn("Redis is out: sessions are answered from the ledger where that is allowed, else 503", "cause", cause)
 	select {
 	case b.opened <- struct{}{}:
@@ -171,6 +169,6 @@ func (b *breaker) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.isOpen, b.row, b.calls, b.failures = false, 0, 0, 0
-	b.open.Set(0)
+	b.met.open.Set(0)
 	b.log.Info("Redis is back and up to date")
 }

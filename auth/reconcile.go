@@ -3,42 +3,33 @@ package auth
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 )
 
-// probe decides whether Redis may be trusted again: it takes a write, the ledger's revocations have been brought to it,
-// and every session with sockets here has been read.
-func (rv *revoker) probe(ctx context.Context) error {
-	if err := rv.writes(ctx); err != nil {
+// probe decides whether a Redis master may be trusted again: it takes a write, the ledger's revocations have been brought
+// to it, and every session with sockets here has been read.
+func (rv *revoker) probe(ctx context.Context, n *node) error {
+	if err := rv.writes(ctx, n); err != nil {
 		return err
 	}
-	rv.behind.Store(false)
+	rv.behind.Store(false) // a revocation that fails from here on sets it again
 	if err := rv.replay(ctx); err != nil {
 		rv.behind.Store(true)
 		return err
 	}
-	for _, n := range rv.watch.place.all() {
-		if err := rv.watch.readAll(ctx, n, "gap"); err != nil {
-			return err
-		}
-	}
-	return nil
+	return rv.watch.readAll(ctx, n, "gap")
 }
 
-// writes sets and deletes a key on every master, as a request would.
-func (rv *revoker) writes(ctx context.Context) error {
-	for i, n := range rv.watch.place.all() {
-		ctx, cancel := context.WithTimeout(ctx, commandTimeout)
-		key := n.canary + rv.watch.cfg.Server + ":probe" + strconv.Itoa(i)
-		pipe := rv.rdb.Pipeline()
-		pipe.Set(ctx, key, 1, time.Second)
-		pipe.Del(ctx, key)
-		_, err := pipe.Exec(ctx)
-		cancel()
-		if err != nil {
-			return fmt.Errorf("auth: probe: %w", err)
-		}
+// writes sets and deletes a key, as a request would.
+func (rv *revoker) writes(ctx context.Context, n *node) error {
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	key := n.canary() + rv.watch.cfg.Server + ":probe"
+	pipe := rv.rdb.Pipeline()
+	pipe.Set(ctx, key, 1, time.Second)
+	pipe.Del(ctx, key)
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("auth: probe: %w", err)
 	}
 	return nil
 }

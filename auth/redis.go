@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net/url"
@@ -27,8 +28,15 @@ func OpenRedis(rawURL string) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, err
 	}
+	redis.SetLogger(silent{})
 	return redis.NewUniversalClient(o), nil
 }
+
+// silent drops go-redis' own log: it writes a line to stderr for each failed dial, past our format and level, and every
+// failure comes back as an error anyway, which whoever asked handles.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 func parseRedisURL(rawURL string) (*redis.UniversalOptions, error) {
 	o := &redis.UniversalOptions{

@@ -71,7 +71,6 @@ type revoker struct {
 	ledger   *ledger
 	denied   *denylist
 	receipts *receipts
-	breaker  *breaker
 	tags     func(UserID) []string
 	absolute time.Duration // a session's longest life
 	maxBlind time.Duration
@@ -97,8 +96,7 @@ func newRevoker(cfg revokerConfig, db *DB, rdb redis.UniversalClient, log *slog.
 	rv.ledger = newLedger(rows, db.Listen, denied, log, met)
 	rv.receipts = newReceipts(rows, cfg.Server, rv.ledger.toDB, log, met)
 	rv.watch = newWatcher(cfg.watchConfig, rdb, denied, log, reg)
-	rv.breaker = newBreaker(rv.probe, log, reg)
-	rv.watch.observe, rv.watch.regain = rv.receipts.note, rv.bringUpToDate
+	rv.watch.observe, rv.watch.regain, rv.watch.probe = rv.receipts.note, rv.bringUpToDate, rv.probe
 	rv.ledger.apply = rv.heard
 	if cfg.Switched != nil {
 		rv.ledger.switched = cfg.Switched
@@ -114,13 +112,15 @@ func (rv *revoker) heard(r *revocation, heard string) {
 	}
 }
 
+// breaker guards the Redis master that holds the keys of one user, who is known by the tag of the session ids.
+func (rv *revoker) breaker(utag string) *breaker { return rv.watch.place.nodeFor(utag).breaker }
+
 // run works until ctx ends.
 func (rv *revoker) run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { _ = rv.ledger.run(ctx) })
 	wg.Go(func() { rv.receipts.run(ctx) })
-	wg.Go(func() { rv.breaker.run(ctx) })
 	wg.Go(func() { rv.endDeaf(ctx) })
 	return rv.watch.run(ctx)
 }

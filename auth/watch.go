@@ -36,7 +36,8 @@ type watcher struct {
 
 	// fixed before run
 	observe func(p Principal, heard string, sockets int) // told of every end
-	regain  func(context.Context, *redis.Client) error   // called before a Redis that was away is trusted again
+	regain  func(context.Context, *redis.Client) error   // called before a Redis that was away is listened to again
+	probe   func(context.Context, *node) error           // may requests use this Redis again?
 }
 
 // watchConfig is how often the watcher asks. The zero value of a field means its default.
@@ -70,7 +71,7 @@ type denials interface {
 
 // placement says which Redis server holds a session. Implemented by single and cluster.
 type placement interface {
-	nodeOf(SessionID) *node
+	nodeFor(utag string) *node
 	all() []*node
 	run(ctx context.Context) error
 }
@@ -152,7 +153,7 @@ func (w *watcher) register(p Principal, sock *watching) (*watched, <-chan struct
 		}
 		w.users[s.user][s.id] = s
 		if p.Via != ViaLegacy {
-			s.node = w.place.nodeOf(s.id)
+			s.node = w.place.nodeFor(utagOf(s.id))
 			s.channel = w.prefix + sessionKey(s.id)
 		}
 		w.met.watched.Inc()

@@ -30,7 +30,7 @@ type canary struct {
 var rounds atomic.Int64 // numbers the canaries of this process
 
 func newCanary(n *node) *canary {
-	key := n.canary + n.w.cfg.Server + ":" + strconv.FormatInt(rounds.Add(1), 10)
+	key := n.canary() + n.w.cfg.Server + ":" + strconv.FormatInt(rounds.Add(1), 10)
 	return &canary{n: n, key: key, channel: n.w.prefix + key,
 		subscribed: make(chan struct{}), returned: make(chan time.Time, 1), wiped: make(chan struct{}, 1)}
 }

@@ -8,6 +8,20 @@ type watchMetrics struct {
 	ended       *prometheus.CounterVec
 	falseAlarms prometheus.Counter
 	canary      prometheus.Histogram
+	open        *prometheus.GaugeVec
+	shed        *prometheus.CounterVec
+}
+
+// breaker are one breaker's own two.
+func (m *watchMetrics) breaker(redis string) breakerMetrics {
+	return breakerMetrics{m.open.WithLabelValues(redis), m.shed.WithLabelValues(redis)}
+}
+
+// forget takes out the series of a Redis server that serves nothing any more.
+func (m *watchMetrics) forget(redis string) {
+	m.blind.DeleteLabelValues(redis)
+	m.open.DeleteLabelValues(redis)
+	m.shed.DeleteLabelValues(redis)
 }
 
 func newWatchMetrics(reg prometheus.Registerer) *watchMetrics {
@@ -23,7 +37,11 @@ func newWatchMetrics(reg prometheus.Registerer) *watchMetrics {
 		canary: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "rosetree_auth_canary_seconds",
 			Help:    "From writing a canary to hearing its event.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5}}),
+		open: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "rosetree_auth_breaker_open",
+			Help: "1 while requests do not wait for a Redis server because it fails."}, []string{"redis"}),
+		shed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rosetree_auth_breaker_shed_total",
+			Help: "Commands that found too many others waiting for a Redis server."}, []string{"redis"}),
 	}
-	reg.MustRegister(m.watched, m.blind, m.ended, m.falseAlarms, m.canary)
+	reg.MustRegister(m.watched, m.blind, m.ended, m.falseAlarms, m.canary, m.open, m.shed)
 	return m
 }

@@ -2,21 +2,27 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
+var errCanaryMoved = errors.New("the canary's slot has moved")
+
 // node hears one Redis master for every watched session that it holds.
 type node struct {
 	// fixed after newNode
-	w       *watcher
-	name    string // address, for logs
-	canary  string // prefix of the canary's key, which lives on this very master
-	connect func(context.Context) (*redis.Client, error)
-	many    bool // one EXISTS may name many keys (not in a cluster)
+	w         *watcher
+	name      string        // address, for logs
+	canary    func() string // prefix of the canary's key, which lives on this very master
+	connect   func(ctx context.Context, canary string) (*redis.Client, error)
+	breaker   *breaker
+	lostTouch func() // called whenever the node becomes blind
+	many      bool   // one EXISTS may name many keys (not in a cluster)
 
 	mu    sync.Mutex
 	want  map[SessionID]*watched // guarded by mu
@@ -25,9 +31,10 @@ type node struct {
 	heard time.Time              // guarded by mu: everything that ended before this instant has been seen
 }
 
-func newNode(w *watcher, name, canary string, connect func(context.Context) (*redis.Client, error)) *node {
-	return &node{w: w, name: name, canary: canary, connect: connect,
-		want: map[SessionID]*watched{}}
+func newNode(w *watcher, name string, canary func() string, connect func(context.Context, string) (*redis.Client, error)) *node {
+	n := &node{w: w, name: name, canary: canary, connect: connect, lostTouch: func() {}, want: map[SessionID]*watched{}}
+	n.breaker = newBreaker(func(ctx context.Context) error { return w.probe(ctx, n) }, w.log.With("redis", name), w.met.breaker(name))
+	return n
 }
 
 // add has s watched. The channel is closed once Redis has acknowledged it, or at once while the node is blind:
@@ -87,6 +94,8 @@ func (n *node) run(ctx context.Context) {
 	blind := make(chan struct{}, 1)
 	wg.Go(func() { n.poll(ctx, blind) })
 	wg.Go(func() { n.sweep(ctx) })
+	wg.Go(func() { n.breaker.run(ctx) })
+	defer n.w.met.forget(n.name)
 	failures := 0
 	for ctx.Err() == nil {
 		r := newRound(n)
@@ -99,6 +108,7 @@ func (n *node) run(ctx context.Context) {
 		case blind <- struct{}{}:
 		default:
 		}
+		n.lostTouch()
 		if failures++; wasLive {
 			failures = 1
 			n.w.log.Warn("revocations: deaf to Redis, polling", "redis", n.name, "cause", err)
@@ -142,6 +152,16 @@ func (n *node) goBlind() (wasLive bool) {
 	n.mu.Unlock()
 	n.w.met.blind.WithLabelValues(n.name).Set(1)
 	return wasLive
+}
+
+// canaryMoved ends the round where the canary's slot has gone to another master: it would not come back.
+func (n *node) canaryMoved() {
+	prefix := n.canary()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if r := n.round; r != nil && !strings.HasPrefix(r.canary.key, prefix) {
+		r.fail(errCanaryMoved)
+	}
 }
 
 func (n *node) isLive() bool {

@@ -61,7 +61,7 @@ func (r *round) fail(err error) {
 // notifications are off, it does not come back and no session is subscribed in vain.
 func (r *round) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	client, err := r.n.connect(ctx)
+	client, err := r.n.connect(ctx, r.canary.key)
 	if err != nil {
 		cancel()
 		return err
@@ -205,11 +205,16 @@ func (r *round) kick() {
 // release lets everyone go who waits for an acknowledgement: only polling is left. Called with node.mu held.
 func (r *round) release() {
 	for _, sub := range r.channels {
-		for _, ch := range sub.waiting {
-			close(ch)
-		}
-		sub.waiting = nil
+		sub.release()
 	}
+}
+
+// release lets go who waits for the acknowledgement: it has come, or will not, or nobody cares any more.
+func (sub *subscription) release() {
+	for _, ch := range sub.waiting {
+		close(ch)
+	}
+	sub.waiting = nil
 }
 
 // subscribe tells Redis what is wanted, in batches, for as long as the round lasts.
@@ -259,10 +264,12 @@ func (r *round) wishes() (add, drop []string) {
 			sub.missing++
 			add = append(add, channel)
 		case !wanted && sub.sent:
+			sub.release()
 			sub.sent = false
 			drop = append(drop, channel)
 		case !wanted && sub.missing == 0:
 			r.settle(sub)
+			sub.release()
 			delete(r.channels, channel)
 		}
 	}
@@ -313,10 +320,7 @@ func (r *round) onSubscription(m *redis.Subscription) {
 		return // an UNSUBSCRIBE is already under way
 	}
 	sub.acked = true
-	for _, ch := range sub.waiting {
-		close(ch)
-	}
-	sub.waiting = nil
+	sub.release()
 }
 
 // settle counts down the sessions that the round began with. The caller holds node.mu.

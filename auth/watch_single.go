@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strconv"
 
@@ -13,10 +14,16 @@ import (
 func newWatcher(cfg watchConfig, rdb redis.UniversalClient, denied denials, log *slog.Logger, reg prometheus.Registerer) *watcher {
 	w := &watcher{cfg: cfg.withDefaults(), rdb: rdb, denied: denied, log: log, met: newWatchMetrics(reg),
 		reads: newReader(rdb), sessions: map[SessionID]*watched{}, users: map[UserID]map[SessionID]*watched{},
-		observe: func(Principal, string, int) {}, regain: func(context.Context, *redis.Client) error { return nil }}
+		observe: func(Principal, string, int) {}, regain: func(context.Context, *redis.Client) error { return nil },
+		probe: func(context.Context, *node) error { return nil }}
 	w.reads.hint = w.answerHint
-	if client, ok := rdb.(*redis.Client); ok {
+	switch client := rdb.(type) {
+	case *redis.ClusterClient:
+		w.place = newCluster(w, client)
+	case *redis.Client:
 		w.place = newSingle(w, client)
+	default: // go-redis has a third one, which spreads keys over servers that know nothing of each other
+		panic(fmt.Sprintf("auth: sessions cannot live in a %T", rdb))
 	}
 	return w
 }
@@ -28,16 +35,16 @@ type single struct{ node *node }
 func newSingle(w *watcher, client *redis.Client) single {
 	opt := client.Options()
 	w.prefix = keyspacePrefix(opt.DB)
-	n := newNode(w, opt.Addr, canaryPrefix,
-		func(context.Context) (*redis.Client, error) { return client, nil })
+	n := newNode(w, opt.Addr, func() string { return canaryPrefix },
+		func(context.Context, string) (*redis.Client, error) { return client, nil })
 	n.many = true
 	return single{n}
 }
 
 func keyspacePrefix(db int) string { return "__keyspace@" + strconv.Itoa(db) + "__:" }
 
-func (s single) nodeOf(SessionID) *node { return s.node }
-func (s single) all() []*node           { return []*node{s.node} }
+func (s single) nodeFor(string) *node { return s.node }
+func (s single) all() []*node         { return []*node{s.node} }
 
 func (s single) run(ctx context.Context) error {
 	s.node.run(ctx)

@@ -1,0 +1,245 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"rosetree/internal/devstack"
+)
+
+// clusterEnv is a watcher on a cluster of three masters and three replicas, with sessions on all of them.
+type clusterEnv struct {
+	*watchEnv
+	c   *devstack.Cluster
+	rdb *redis.ClusterClient // as the server uses it
+	all []Principal
+}
+
+func openCluster(t *testing.T, c *devstack.Cluster) *redis.ClusterClient {
+	t.Helper()
+	rdb, err := OpenRedis(c.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { rdb.Close() })
+	return rdb.(*redis.ClusterClient)
+}
+
+func newClusterEnv(t *testing.T) *clusterEnv {
+	t.Helper()
+	c := devstack.Test(t).StartCluster(t)
+	rdb := openCluster(t, c)
+	admin := openAdminCluster(t, c)
+	e := &clusterEnv{watchEnv: &watchEnv{t: t, admin: admin, ends: map[SessionID]told{}}, c: c, rdb: rdb}
+	e.w = newWatcher(watchConfig{Server: "test"}, rdb, nothingDenied{}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	e.run(e.w)
+	e.all = principals(t, admin, scale("ROSETREE_TEST_SESSIONS", 300))
+	e.masters(3)
+	e.watchAll(e.all)
+	return e
+}
+
+// openAdminCluster is patient, as a person with redis-cli is.
+func openAdminCluster(t *testing.T, c *devstack.Cluster) *redis.ClusterClient {
+	t.Helper()
+	var addrs []string
+	for _, n := range c.Nodes {
+		addrs = append(addrs, n.Addr)
+	}
+	admin := redis.NewClusterClient(&redis.ClusterOptions{Addrs: addrs, Password: c.Nodes[0].Password, MaxRedirects: 20})
+	t.Cleanup(func() { admin.Close() })
+	return admin
+}
+
+// masters waits until n masters are known and heard.
+func (e *clusterEnv) masters(n int) {
+	e.t.Helper()
+	e.within(15*time.Second, fmt.Sprintf("%d masters to be heard", n), func() bool {
+		nodes := e.w.place.all()
+		for _, node := range nodes {
+			if !node.isLive() {
+				return false
+			}
+		}
+		return len(nodes) == n
+	})
+}
+
+// each revokes one session of every master and waits for its sockets.
+func (e *clusterEnv) each(d time.Duration) {
+	e.t.Helper()
+	done := map[*node]bool{}
+	for _, p := range e.all {
+		n := e.w.place.nodeFor(utagOf(p.Session))
+		if _, over := e.ending(p.Session); done[n] || over {
+			continue
+		}
+		done[n] = true
+		e.closed(p.Session, e.del(p), d)
+	}
+}
+
+func TestWatch_SlotOfIsTheClustersOwn(t *testing.T) {
+	c := devstack.Test(t).StartCluster(t)
+	client := c.Nodes[0].Client(t)
+	for _, tag := range []string{"", "a", "123456789", "Zm9vYmFyYmF6", "0", "16383"} {
+		key := "x{" + tag + "}y"
+		if tag == "" {
+			key = ""
+		}
+		if want := client.ClusterKeySlot(t.Context(), key).Val(); int64(slotOf(tag)) != want {
+			t.Errorf("slot of %q is %d, Redis says %d", tag, slotOf(tag), want)
+		}
+	}
+}
+
+func TestWatch_AClusterIsHeardOnEveryMaster(t *testing.T) {
+	e := newClusterEnv(t)
+	e.each(250 * time.Millisecond)
+	if n := e.count(); n != 3 {
+		t.Errorf("%d sessions were closed, three were revoked", n)
+	}
+}
+
+func TestR12_SlotsMoveWithLiveSessions(t *testing.T) {
+	e := newClusterEnv(t)
+	p := e.all[0]
+	slot := slotOf(utagOf(p.Session))
+	source, target := e.owner(slot), e.other(slot)
+	e.moveSlot(slot, source, target)
+	e.within(5*time.Second, "the session to be heard at its new master", func() bool {
+		e.w.mu.Lock()
+		defer e.w.mu.Unlock()
+		return e.w.sessions[p.Session].node.name == target.Addr
+	})
+	e.masters(3)
+	time.Sleep(200 * time.Millisecond)
+	if n := e.count(); n != 0 {
+		t.Fatalf("%d sessions were closed by the move", n)
+	}
+	end := e.closed(p.Session, e.del(p), bar)
+	if end.Heard != "keyspace" {
+		t.Errorf("heard by %s", end.Heard)
+	}
+	e.each(bar)
+}
+
+func (e *clusterEnv) owner(slot int) *devstack.Redis {
+	e.t.Helper()
+	for _, r := range e.admin.ClusterSlots(e.t.Context()).Val() {
+		for _, n := range e.c.Nodes {
+			if r.Start <= slot && slot <= r.End && r.Nodes[0].Addr == n.Addr {
+				return n
+			}
+		}
+	}
+	e.t.Fatalf("nobody owns slot %d", slot)
+	return nil
+}
+
+func (e *clusterEnv) other(slot int) *devstack.Redis {
+	e.t.Helper()
+	mine := e.owner(slot)
+	for _, n := range e.c.Nodes[:3] {
+		if n != mine {
+			return n
+		}
+	}
+	return nil
+}
+
+// moveSlot does what redis-cli --cluster reshard does.
+func (e *clusterEnv) moveSlot(slot int, source, target *devstack.Redis) {
+	e.t.Helper()
+	ctx := e.t.Context()
+	from, to := source.Client(e.t), target.Client(e.t)
+	fromID, toID := from.ClusterMyID(ctx).Val(), to.ClusterMyID(ctx).Val()
+	must := func(cmd redis.Cmder) {
+		e.t.Helper()
+		if err := cmd.Err(); err != nil {
+			e.t.Fatalf("%v: %v", cmd.Args(), err)
+		}
+	}
+	must(to.Do(ctx, "CLUSTER", "SETSLOT", slot, "IMPORTING", fromID))
+	must(from.Do(ctx, "CLUSTER", "SETSLOT", slot, "MIGRATING", toID))
+	host, port, _ := strings.Cut(target.Addr, ":")
+	for _, key := range from.ClusterGetKeysInSlot(ctx, slot, 1000).Val() {
+		must(from.Do(ctx, "MIGRATE", host, port, key, 0, 2000, "AUTH", target.Password))
+	}
+	time.Sleep(100 * time.Millisecond) // keys are away and the slot is not: readers are asked to ASK
+	for _, c := range []*redis.Client{to, from} {
+		must(c.Do(ctx, "CLUSTER", "SETSLOT", slot, "NODE", toID))
+	}
+}
+
+func TestR13_AMasterOfTheClusterDies(t *testing.T) {
+	e := newClusterEnv(t)
+	e.c.Nodes[0].Kill(t)
+	e.within(15*time.Second, "the replica to be heard", func() bool { return e.heard(e.c.Nodes[3].Addr) })
+	e.masters(3)
+	if n := e.count(); n != 0 {
+		t.Fatalf("%d sessions were closed by the crash", n)
+	}
+	e.admin = openAdminCluster(t, e.c) // the old client still dials the dead
+	e.each(bar)
+}
+
+func (e *clusterEnv) heard(addr string) bool {
+	for _, n := range e.w.place.all() {
+		if n.name == addr && n.isLive() {
+			return true
+		}
+	}
+	return false
+}
+
+func TestR14_AMasterIsReplacedByCommand(t *testing.T) {
+	e := newClusterEnv(t)
+	if err := e.c.Nodes[3].Client(t).ClusterFailover(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	e.each(bar) // at once: the old master still passes on what it replicates
+	e.within(15*time.Second, "the new master to be heard", func() bool { return e.heard(e.c.Nodes[3].Addr) })
+	e.masters(3)
+	e.each(bar)
+	if n := e.count(); n != 6 {
+		t.Errorf("%d sessions were closed, six were revoked", n)
+	}
+}
+
+// TestR14 with sentinels: the old master is frozen, not dead, and keeps its connections.
+func TestR14_SentinelsReplaceAFrozenMaster(t *testing.T) {
+	s := devstack.Test(t).StartSentinel(t)
+	rdb, err := OpenRedis(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { rdb.Close() })
+	e := &watchEnv{t: t, admin: rdb, ends: map[SessionID]told{}}
+	e.w = newWatcher(watchConfig{Server: "test"}, rdb, nothingDenied{}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	e.run(e.w)
+	all := principals(t, rdb, 100)
+	if n := rdb.Do(t.Context(), "WAIT", 2, 2000).Val(); n != int64(2) {
+		t.Fatalf("replicated to %v of two", n)
+	}
+	e.live()
+	e.watchAll(all)
+	old := s.Master(t)
+	old.Freeze(t)
+	defer old.Thaw(t)
+	e.within(15*time.Second, "another master", func() bool {
+		return rdb.Set(context.Background(), "probe", 1, time.Second).Err() == nil && s.Master(t) != old
+	})
+	e.live()
+	if n := e.count(); n != 0 {
+		t.Fatalf("%d sessions were closed by the fail-over", n)
+	}
+	e.closed(all[7].Session, e.del(all[7]), bar)
+}
