@@ -3,10 +3,12 @@ import { close, load } from './portfolio.js';
 import { go, path } from './nav.js';
 import { Shell } from './shell.js';
 import { Home } from './pages/home.js';
-import { Login } from './pages/login.js';
+import { later as lazy } from './ui.js';
 import { effect, html, render, signal } from './vendor/preact.js';
 
-// The first screen and the log-in are loaded at once; every other page when it is first opened.
+const Login = lazy(() => import('./pages/login.js').then((m) => m.Login));
+
+// The first screen is loaded at once, every other page when it is first opened.
 /** @type {Record<string, () => Promise<{default:any}>>} */
 const later = {
   '/activity': () => import('./pages/activity.js'),

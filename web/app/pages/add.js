@@ -2,10 +2,9 @@ import { Dialog, Field, Trouble, toast, useForm } from '../ui.js';
 import { get, url } from '../api.js';
 import { client } from '../live.js';
 import { current, rows, summary } from '../portfolio.js';
+import { types } from './types.js';
 import { html, useEffect, useRef, useState } from '../vendor/preact.js';
 
-export const types = /** @type {[string, string][]} */ ([['buy', 'Buy'], ['sell', 'Sell'], ['dividend', 'Dividend'], ['interest', 'Interest'], ['fee', 'Fee'], ['tax', 'Tax'], ['deposit', 'Deposit'], ['withdrawal', 'Withdrawal'],
-  ['transfer_in', 'Transfer in'], ['transfer_out', 'Transfer out'], ['stock_dividend', 'Stock dividend'], ['return_of_capital', 'Return of capital'], ['reward', 'Reward'], ['adjustment', 'Adjustment']]);
 const traded = ['buy', 'sell', 'transfer_in', 'transfer_out', 'stock_dividend', 'reward', 'adjustment'];
 const symbolless = ['interest', 'fee', 'tax', 'deposit', 'withdrawal'];
 

@@ -2,11 +2,9 @@ import { Delta, Dialog, Segments, useAsked } from '../ui.js';
 import { day, float, money, percent, price, quantity, time } from '../format.js';
 import { get, url } from '../api.js';
 import { base, current, dayPercent, profit, rows, totals } from '../portfolio.js';
-import { types } from './add.js';
-import { html, signal, useEffect, useRef, useState } from '../vendor/preact.js';
-
-/** The holding whose details are open. */
-export const shown = signal(/** @type {string|null} */ (null));
+import { shown } from './shown.js';
+import { types } from './types.js';
+import { html, useEffect, useRef, useState } from '../vendor/preact.js';
 
 const spans = /** @type {Record<string, number>} */ ({ '1M': 31, '3M': 92, '1Y': 366, '5Y': 1830 });
 

@@ -3,8 +3,7 @@ import { ago, direction, float, money, percent, price, quantity, time } from '..
 import { base, dayPercent, pause, paused, profit, rows, symbols, totals, weight } from '../portfolio.js';
 import { set, settings } from '../settings.js';
 import { Spark, seen } from '../spark.js';
-import { adding } from './home.js';
-import { shown } from './detail.js';
+import { adding, shown } from './shown.js';
 import { html, signal, useEffect, useRef, useState } from '../vendor/preact.js';
 
 /** @typedef {import('../rosetree.js').Holding} Holding */

@@ -1,13 +1,13 @@
-import { Delta, Dialog, Field, Icon, Menu, Segments, Trouble, useAsked, useForm } from '../ui.js';
+import { Delta, Dialog, Field, Icon, Menu, Segments, Trouble, later, useAsked, useForm } from '../ui.js';
 import { float, money, percent } from '../format.js';
 import { get, url } from '../api.js';
 import { create, current, open, paintedAt, portfolios, rows, summary, symbols, totals, base } from '../portfolio.js';
 import { Holdings } from './holdings.js';
-import { AddTransaction } from './add.js';
-import { Detail, shown } from './detail.js';
+import { adding, shown } from './shown.js';
 import { html, signal, useEffect, useRef, useState } from '../vendor/preact.js';
 
-export const adding = signal(/** @type {Record<string, any>|null} */ (null));
+const AddTransaction = later(() => import('./add.js').then((m) => m.AddTransaction));
+const Detail = later(() => import('./detail.js').then((m) => m.Detail));
 const creating = signal(false);
 const ranges = ['1D', '1W', '1M', 'YTD', '1Y', 'ALL'];
 
@@ -78,7 +78,7 @@ function Unsure({ t }) {
 function Curve({ range, setRange }) {
   const id = current.value;
   const box = useRef(/** @type {HTMLDivElement|null} */ (null));
-  const asked = useAsked(async () => (id ? get(url(`/api/portfolios/${id}/history`, { range, points: 400 })) : null), [id, range]);
+  const asked = useAsked(async () => (id ? get(url(`/api/portfolios/${id}/history`, { range, points: 200 })) : null), [id, range]);
   const plot = useRef(/** @type {any} */ (null));
   useEffect(() => {
     const points = asked.data?.points;
