@@ -49,6 +49,10 @@ func (c *conn) control(frame []byte) {
 		return
 	}
 	if frame[0] == closeFrame {
+		if len(frame) >= 4 && int(frame[2])<<8|int(frame[3]) == codeProtocol { // its text is no short code
+			c.finish(goodbye{code: codeProtocol, reason: "protocol_error"}, "peer")
+			return
+		}
 		c.finish(goodbye{code: codeNormal, reason: "client_closed"}, "peer") // conclude knows better
 		c.end.frame = append([]byte(nil), frame...)
 		return

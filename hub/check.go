@@ -1,0 +1,125 @@
+package hub
+
+import (
+	"fmt"
+	"net/http"
+
+	"rosetree/internal/api"
+)
+
+// Check compares what the hub keeps in several places and names each contradiction. It is cheap enough
+// to be asked every minute; each connection and each shard is locked for a moment by itself.
+func (h *Hub) Check() (faults []string) {
+	open := h.connections()
+	inShards := 0
+	for _, s := range h.shards {
+		n, more := s.check()
+		inShards += n
+		faults = append(faults, more...)
+	}
+	for _, c := range open {
+		faults = append(faults, c.check()...)
+	}
+	faults = append(faults, h.checkCounts()...)
+	if now := h.Open(); inShards > now+len(open)/10+16 && now == len(open) {
+		faults = append(faults, fmt.Sprintf("shards hold %d connections, %d are open", inShards, now))
+	}
+	for range faults {
+		h.metrics.faults.Inc()
+	}
+	return faults
+}
+
+// checkCounts recounts what limits and lists rely on.
+func (h *Hub) checkCounts() (faults []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	recount := map[countKey]int{}
+	for c := range h.open {
+		for _, k := range c.counted {
+			if k.what != countNothing {
+				recount[k]++
+			}
+		}
+	}
+	if len(recount) != len(h.counts) {
+		faults = append(faults, fmt.Sprintf("%d counts are kept, %d are right", len(h.counts), len(recount)))
+	}
+	for k, n := range recount {
+		if h.counts[k] != n {
+			faults = append(faults, fmt.Sprintf("a count of kind %d is %d, not %d", k.what, h.counts[k], n))
+		}
+	}
+	return faults
+}
+
+// check looks at the shard's numbers: each is either held or free.
+func (s *shard) check() (held int, faults []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, c := range s.conns {
+		if c == nil {
+			continue
+		}
+		held++
+		if c.index != uint32(i) {
+			faults = append(faults, fmt.Sprintf("connection %s has number %d in place %d", c.id, c.index, i))
+		}
+	}
+	if held+len(s.free) != len(s.conns) {
+		faults = append(faults, fmt.Sprintf("shard %d: %d numbers, %d held, %d free", s.number, len(s.conns), held, len(s.free)))
+	}
+	free := map[uint32]bool{}
+	for _, i := range s.free {
+		free[i] = true
+	}
+	for _, t := range s.hub.tickers.all() {
+		for i := range free {
+			if t.watchers[s.number].has(i) {
+				faults = append(faults, fmt.Sprintf("%s is watched by number %d, which is free", t.symbol, i))
+			}
+		}
+	}
+	return held, faults
+}
+
+// check compares a connection with its shard: whoever follows a symbol is marked when it moves.
+func (c *conn) check() (faults []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.end != nil || c.gone || c.suspended || c.wire == nil {
+		return nil
+	}
+	c.shard.mu.Lock()
+	defer c.shard.mu.Unlock()
+	if c.shard.conns[c.index] != c {
+		return []string{"connection " + c.id + " is open and in no shard"}
+	}
+	for _, sl := range c.prices.slots {
+		if !c.prices.every && !sl.ticker.watchers[c.shard.number].has(c.index) {
+			faults = append(faults, fmt.Sprintf("connection %s follows %s and is not marked by it", c.id, sl.ticker.symbol))
+		}
+		if int(sl.gate) >= len(c.prices.gates) {
+			faults = append(faults, fmt.Sprintf("connection %s: %s has no gate", c.id, sl.ticker.symbol))
+		}
+	}
+	if c.prices.every && !c.shard.all.has(c.index) {
+		faults = append(faults, "connection "+c.id+" follows everything and is marked by nothing")
+	}
+	if c.unwatch == nil {
+		faults = append(faults, "connection "+c.id+" is not watched for the end of its session")
+	}
+	return faults
+}
+
+// CheckRoutes mounts the self-check, for the metrics listener.
+func (h *Hub) CheckRoutes(mux *http.ServeMux) {
+	mux.HandleFunc("GET /debug/check", func(w http.ResponseWriter, r *http.Request) {
+		faults, status := h.Check(), http.StatusOK
+		if len(faults) > 0 {
+			status = http.StatusInternalServerError
+			h.log.Error("the hub contradicts itself", "faults", faults)
+		}
+		api.WriteJSON(w, status, map[string]any{"open": h.Open(), "faults": orEmpty(faults)})
+	})
+}
