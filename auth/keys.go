@@ -8,7 +8,7 @@ package auth
 //	rt:g:{utag}              INT   revocation of a user  never (a small number per user that had one)
 //	rt:e:{utag}rnd           HASH  revocation            a minute: why the session ended, for servers that hear the DEL first
 //	rt:canary:{tag}server:n  STR   watcher               deleted at once; 10 s where its writer died between
-//	rt:t:hash                STR   ticket                30 s; GETDEL when it is used
+//	rt:t:{hash}              STR   ticket                30 s; GETDEL when it is used
 //	rt:x:{utag}legacy        STR   exchange              with the session: which session a legacy one was exchanged for
 //	rt:rl:kind:hmac          STR   throttles             when the bucket is full again
 const (

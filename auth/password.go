@@ -53,8 +53,8 @@ func newHashPool(met *metrics) *hashPool {
 	return &hashPool{permits: make(chan struct{}, max(1, runtime.NumCPU()-1)), queue: make(chan struct{}, hashQueue), met: met}
 }
 
-// do runs work when it is its turn.
-func (p *hashPool) do(ctx context.Context, work func()) error {
+// do runs work when it is its turn and is then still allowed.
+func (p *hashPool) do(ctx context.Context, allowed func() error, work func()) error {
 	select {
 	case p.queue <- struct{}{}:
 	default:
@@ -71,6 +71,10 @@ func (p *hashPool) do(ctx context.Context, work func()) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	if err := allowed(); err != nil {
+		<-p.permits
+		return err
+	}
 	done := make(chan struct{})
 	go func() {
 		defer func() { <-p.permits; close(done) }()
@@ -86,15 +90,17 @@ func (p *hashPool) do(ctx context.Context, work func()) error {
 
 func (p *hashPool) hash(ctx context.Context, password string) (string, error) {
 	result := make(chan string, 1)
-	if err := p.do(ctx, func() { result <- hashPassword(password, currentCost) }); err != nil {
+	if err := p.do(ctx, always, func() { result <- hashPassword(password, currentCost) }); err != nil {
 		return "", err
 	}
 	return <-result, nil
 }
 
+func always() error { return nil }
+
 // verify says whether password made stored, and whether stored should be made anew. An empty stored hash (unknown user,
 // or one without a password) costs the same and is never right.
-func (p *hashPool) verify(ctx context.Context, password, stored string) (ok, outdated bool, err error) {
+func (p *hashPool) verify(ctx context.Context, password, stored string, allowed func() error) (ok, outdated bool, err error) {
 	known := stored != ""
 	if !known {
 		stored = dummyHash
@@ -104,7 +110,7 @@ func (p *hashPool) verify(ctx context.Context, password, stored string) (ok, out
 		return false, false, err
 	}
 	result := make(chan bool, 1)
-	if err := p.do(ctx, func() { result <- h.matches(password) }); err != nil {
+	if err := p.do(ctx, allowed, func() { result <- h.matches(password) }); err != nil {
 		return false, false, err
 	}
 	return <-result && known, h.cost != currentCost, nil

@@ -37,6 +37,7 @@ type Principal struct {
 	IssuedAt time.Time // when this credential was made: what a revocation of "everything before" compares with
 	AuthAt   time.Time // when the password was last proven
 	Expires  time.Time // when the credential ends unless it is used again before
+	IP       string    // where the request came from, for the audit log
 	Degraded bool      // accepted without Redis: never admin, never step-up
 }
 

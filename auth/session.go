@@ -49,6 +49,7 @@ type Session struct {
 
 	verifier string
 	epoch    int64
+	touched  bool // this read noted the use
 }
 
 // Expires is when the session ends unless it is used before.
@@ -73,15 +74,32 @@ type sessions struct {
 	limit int // per user
 }
 
-// create stores s under a new token. It returns the sessions that gave way because the user has too many.
-func (st *sessions) create(ctx context.Context, s *Session, t token) (gone []SessionID, err error) {
+// What create answers where a legacy session was exchanged before.
+var (
+	errExchanged     = errors.New("auth: this legacy session has been exchanged, and the session lives")
+	errExchangedOver = errors.New("auth: this legacy session has been exchanged, and the session has ended")
+)
+
+// create stores s under a new token. It returns the sessions that gave way because the user has too many. Where once is not
+// empty it is what is exchanged for the session: that happens once.
+func (st *sessions) create(ctx context.Context, s *Session, t token, once SessionID) (gone []SessionID, err error) {
 	s.ID, s.verifier = t.id, t.verifier()
 	tag := utagOf(s.ID)
 	args := append([]any{s.IssuedAt.UnixMilli(), s.Idle.Milliseconds(), s.Ends.UnixMilli(), st.limit,
 		string(s.ID[utagLen:]), sessionPrefix + "{" + tag + "}", endingPrefix + "{" + tag + "}"}, s.fields()...)
-	reply, err := createScript.Run(ctx, st.rdb, []string{sessionKey(s.ID), indexKey(tag), epochKey(tag)}, args...).Slice()
+	keys := []string{sessionKey(s.ID), indexKey(tag), epochKey(tag)}
+	if once != "" {
+		keys = append(keys, exchangeKey(tag, once))
+	}
+	reply, err := createScript.Run(ctx, st.rdb, keys, args...).Slice()
 	if err != nil {
 		return nil, fmt.Errorf("auth: create session: %w", err)
+	}
+	switch fields(reply).text(0) {
+	case "again":
+		return nil, errExchanged
+	case "over":
+		return nil, errExchangedOver
 	}
 	s.epoch = parseInt(fields(reply).text(0))
 	if rnds, ok := reply[1].([]any); ok {
@@ -117,7 +135,8 @@ func (st *sessions) lookup(ctx context.Context, id SessionID) (Session, error) {
 func (st *sessions) read(ctx context.Context, id SessionID, touch time.Duration, ip string) (Session, error) {
 	tag := utagOf(id)
 	keys := []string{sessionKey(id), epochKey(tag), indexKey(tag)}
-	f, err := checkScript.Run(ctx, st.rdb, keys, time.Now().UnixMilli(), touch.Milliseconds(), ip, string(id[utagLen:])).Slice()
+	now := time.Now().UnixMilli()
+	f, err := checkScript.Run(ctx, st.rdb, keys, now, touch.Milliseconds(), ip, string(id[utagLen:])).Slice()
 	if isReadOnly(err) {
 		f, err = st.readPlain(ctx, id)
 	}
@@ -127,7 +146,9 @@ func (st *sessions) read(ctx context.Context, id SessionID, touch time.Duration,
 	case err != nil:
 		return Session{}, fmt.Errorf("auth: read session: %w", err)
 	}
-	return sessionOf(id, f)
+	s, err := sessionOf(id, f)
+	s.touched = s.SeenAt.UnixMilli() == now
+	return s, err
 }
 
 func isReadOnly(err error) bool {
@@ -216,4 +237,15 @@ func (st *sessions) rename(ctx context.Context, id SessionID, name string) error
 		return fmt.Errorf("auth: rename session: %w", err)
 	}
 	return nil
+}
+
+//go:embed scripts/rotate.lua
+var rotateLua string
+
+var rotateScript = redis.NewScript(rotateLua)
+
+// rotate replaces a live session's secret by t's; false where there is no such session any more.
+func (st *sessions) rotate(ctx context.Context, t token, now time.Time) (bool, error) {
+	n, err := rotateScript.Run(ctx, st.rdb, []string{sessionKey(t.id)}, t.verifier(), now.UnixMilli()).Int()
+	return n == 1, err
 }

@@ -218,7 +218,11 @@ CREATE TABLE IF NOT EXISTS app.sessions (
   ip           text NOT NULL DEFAULT '',
   created_at   timestamptz NOT NULL DEFAULT now(),
   last_seen_at timestamptz NOT NULL DEFAULT now(),
-  expires_at   timestamptz NOT NULL,
+  expires_at   timestamptz NOT NULL,           -- the absolute end
+  verifier     text NOT NULL DEFAULT '',       -- hash of the secret: with it, a lost Redis is filled again from here
+  auth_at      timestamptz NOT NULL DEFAULT now(),
+  idle_ms      bigint NOT NULL DEFAULT 0,
+  legacy_id    text NOT NULL DEFAULT '',       -- the legacy session that was exchanged for this one
   ended_at     timestamptz,
   end_reason   text,
   ended_by     text);

@@ -1,10 +1,15 @@
 -- Makes a session, its place in its user's index, and room for it: all or nothing.
--- KEYS session, index, epoch (one hash tag)
+-- KEYS session, index, epoch, and where a legacy session is exchanged: its marker (one hash tag)
 -- ARGV now, idle, abs, limit (all ms but the last), random part, session prefix with the tag, ending prefix with the tag, field, value, ...
--- Returns the user's epoch and the random parts of the sessions that gave way.
+-- Returns the user's epoch and the random parts of the sessions that gave way; "again" where the exchange has been made
+-- before and its session lives, "over" where that session has ended.
 local now, idle, abs, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local function ms(n) return string.format('%.0f', n) end
 
+if KEYS[4] and not redis.call('SET', KEYS[4], ARGV[5], 'NX', 'PX', ms(math.max(abs - now, 1))) then
+  if redis.call('TYPE', KEYS[1]).ok == 'hash' then return { 'again', {} } end
+  return { 'over', {} }
+end
 if redis.call('EXISTS', KEYS[1]) == 1 then return redis.error_reply('EXISTS a session has this id') end
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ms(now))
 

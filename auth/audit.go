@@ -1,0 +1,86 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// AuditEntry is one line of the audit log: who did what to whom, from where, and how it ended. The log is append-only, and a trigger
+// chains each line's hash to the one before. It is written in the transaction of the act that it tells of.
+type AuditEntry struct {
+	ID      int64          `json:"id"`
+	At      time.Time      `json:"at"`
+	Actor   string         `json:"actor"`   // a user's id, or "system", "cli"
+	Action  string         `json:"action"`  // "login", "session.revoke", "rollout.set"
+	Subject string         `json:"subject"` // whom or what it was done to
+	IP      string         `json:"ip"`
+	Outcome string         `json:"outcome"` // "ok", "refused", "failed"
+	Detail  map[string]any `json:"detail"`
+}
+
+const auditSQL = `INSERT INTO app.audit (actor, action, subject, ip, outcome, detail) VALUES ($1, $2, $3, $4, $5, $6)`
+
+// queue adds the line to a transaction. It should be the last statement: the chain makes writers wait for each other until they commit.
+func (e AuditEntry) queue(b *pgx.Batch) {
+	detail := e.Detail
+	if detail == nil {
+		detail = map[string]any{}
+	}
+	b.Queue(auditSQL, e.Actor, e.Action, e.Subject, e.IP, e.Outcome, detail)
+}
+
+// note writes a line for an act that changed nothing, such as a refused log-in. It is not lost silently.
+func (a *Auth) note(ctx context.Context, e AuditEntry) {
+	var b pgx.Batch
+	e.queue(&b)
+	if err := a.rows.Do(ctx, &b); err != nil {
+		a.log.Error("audit: not written", "action", e.Action, "actor", e.Actor, "outcome", e.Outcome, "cause", err)
+	}
+}
+
+// AuditFilter picks lines; empty fields pick all. Lines come newest first, below Before where it is set.
+type AuditFilter struct {
+	Actor   string `json:"actor"`
+	Action  string `json:"action"`
+	Subject string `json:"subject"`
+	Outcome string `json:"outcome"`
+	Before  int64  `json:"before"`
+	Limit   int    `json:"limit"`
+}
+
+const selectAudit = `SELECT id, at, actor, action, subject, ip, outcome, detail FROM app.audit
+	WHERE ($1 = '' OR actor = $1) AND ($2 = '' OR action = $2) AND ($3 = '' OR subject = $3) AND ($4 = '' OR outcome = $4)
+	  AND ($5::bigint = 0 OR id < $5) ORDER BY id DESC LIMIT $6`
+
+// AuditLog reads the log.
+func (a *Auth) AuditLog(ctx context.Context, f AuditFilter) (lines []AuditEntry, err error) {
+	if f.Limit <= 0 || f.Limit > 1000 {
+		f.Limit = 100
+	}
+	var b pgx.Batch
+	b.Queue(selectAudit, f.Actor, f.Action, f.Subject, f.Outcome, f.Before, f.Limit).Query(func(rows pgx.Rows) (err error) {
+		lines, err = pgx.CollectRows(rows, scanAudit)
+		return err
+	})
+	return lines, a.rows.Do(ctx, &b)
+}
+
+func scanAudit(row pgx.CollectableRow) (e AuditEntry, err error) {
+	var detail []byte
+	if err = row.Scan(&e.ID, &e.At, &e.Actor, &e.Action, &e.Subject, &e.IP, &e.Outcome, &detail); err != nil {
+		return e, err
+	}
+	return e, json.Unmarshal(detail, &e.Detail)
+}
+
+// VerifyAudit checks the chain from its beginning and returns the first line that does not fit, or 0, and how many lines there are.
+func (a *Auth) VerifyAudit(ctx context.Context) (broken, lines int64, err error) {
+	var b pgx.Batch
+	b.Queue(`SELECT coalesce(app.audit_break(), 0), (SELECT count(*) FROM app.audit)`).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&broken, &lines)
+	})
+	return broken, lines, a.rows.Do(ctx, &b)
+}

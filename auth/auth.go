@@ -1,0 +1,99 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+)
+
+// Auth is the service: log-ins, sessions, the split between them and legacy tokens, and their end.
+type Auth struct {
+	// fixed after New
+	cfg      Config
+	db       *DB
+	rows     Rows // the server's own tables
+	rdb      redis.UniversalClient
+	log      *slog.Logger
+	met      *metrics
+	keys     keyring
+	sessions *sessions
+	hashes   *hashPool
+	limits   *limiter
+	where    surroundings
+	csrf     *http.CrossOriginProtection
+	touched  *touches
+	recent   *window
+	ends     *revoker
+	switches *rollout
+	turned   chan struct{} // the rollout's row may have changed
+	legacy   *legacyTokens
+	people   *people
+
+	// CountSockets is how many live sockets a session has on this server. Set before Run, by who holds the sockets.
+	CountSockets SocketCounter
+}
+
+// SocketCounter counts a session's live sockets.
+type SocketCounter func(SessionID) int
+
+// New composes the service. Nothing is asked of Redis or PostgreSQL before Run or the first request.
+func New(cfg Config, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg prometheus.Registerer) (*Auth, error) {
+	if wrong := cfg.Validate(); len(wrong) > 0 {
+		return nil, errors.Join(wrong...)
+	}
+	cfg = cfg.withDefaults()
+	where, err := newSurroundings(cfg)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := db.config.Secret.Or(db.config.URL)
+	if err != nil {
+		return nil, err
+	}
+	a := &Auth{cfg: cfg, db: db, rows: db.Service(ServiceAuth), rdb: rdb, log: log, met: newMetrics(reg),
+		keys: newKeyring(secret), where: where, csrf: http.NewCrossOriginProtection(), recent: newWindow(),
+		CountSockets: func(SessionID) int { return 0 }}
+	a.sessions = &sessions{rdb: rdb, limit: cfg.SessionsPerUser}
+	a.hashes = newHashPool(a.met)
+	a.limits = newLimiter(rdb, a.keys.throttle)
+	a.touched = newTouches(a.rows, log)
+	a.switches = newRollout(a.rows, cfg, log, a.met)
+	a.turned = make(chan struct{}, 1)
+	a.legacy = newLegacyTokens(cfg, a.keys.legacy)
+	a.people = newPeople(a)
+	a.ends = newRevoker(revokerConfig{watchConfig: watchConfig{Server: serverName()}, Tags: a.keys.utags, Absolute: cfg.SessionAbsoluteTTL,
+		MaxBlind: cfg.MaxBlind, Switched: a.switched}, db, rdb, log, reg)
+	return a, nil
+}
+
+// Run works until ctx ends.
+func (a *Auth) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.touched.run(ctx) })
+	g.Go(func() error { return a.switches.run(ctx, a.turned) })
+	g.Go(func() error { return a.ends.run(ctx) })
+	return g.Wait()
+}
+
+// switched is called by the ledger's feed, which hears of the rollout's row on the same connection.
+func (a *Auth) switched() {
+	select {
+	case a.turned <- struct{}{}:
+	default:
+	}
+}
+
+// serverName tells this process from the others in receipts and canary keys.
+func serverName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "server"
+	}
+	return host + "-" + randomText(6)
+}
