@@ -1,10 +1,10 @@
 import { Icon, Menu, Trouble, toast, useAsked } from '../ui.js';
-import { api, get, url } from '../api.js';
+import { get, url } from '../api.js';
 import { client } from '../live.js';
 import { times } from '../decimal.js';
 import { day, money, price, quantity } from '../format.js';
 import { narrow } from './holdings.js';
-import { current, open, portfolios, summary, version } from '../portfolio.js';
+import { current, open, portfolios, version } from '../portfolio.js';
 import { AddTransaction } from './add.js';
 import { types } from './types.js';
 import { Import } from './import.js';
@@ -12,13 +12,8 @@ import { parse } from '../entry.js';
 import { html, useEffect, useRef, useState } from '../vendor/preact.js';
 
 const named = Object.fromEntries(types);
-const fields = ['account', 'type', 'symbol', 'quantity', 'price', 'amount', 'currency', 'fee', 'tax', 'fx_rate', 'executed_at', 'note'];
-
-/** What of a transaction a client may send. @param {any} t */
-const sendable = (t) => Object.fromEntries(fields.filter((f) => t[f] !== null && t[f] !== undefined && t[f] !== '').map((f) => [f, t[f]]));
-
-/** @param {string} id @param {any} t */
-const put = (id, t) => client.call('transaction.add', { portfolio: id, ...sendable(t) }, { idempotencyKey: crypto.randomUUID() });
+/** Takes the last change of a transaction back, as a new revision. @param {string|null} id @param {string} tx @param {() => void} done */
+const undo = (id, tx, done) => client.call('transaction.undo', { portfolio: id, transaction: tx }, { idempotencyKey: crypto.randomUUID() }).then(done, (e) => toast(e.message));
 
 export default function Activity() {
   const id = current.value, list = portfolios.value ?? [];
@@ -34,7 +29,7 @@ export default function Activity() {
   const rows = [first.data, ...pages].flatMap((p) => p?.transactions ?? []);
   const remove = async (/** @type {any} */ t) => {
     await client.call('transaction.delete', { portfolio: id, transaction: t.id }, { idempotencyKey: crypto.randomUUID() })
-      .then(() => toast(`${named[t.type] ?? t.type} deleted`, 'Undo', () => put(id ?? '', t).then(first.again, (e) => toast(e.message))), (e) => toast(e.message));
+      .then(() => toast(`${named[t.type] ?? t.type} deleted`, 'Undo', () => undo(id, t.id, first.again)), (e) => toast(e.message));
     first.again();
   };
   if (list && !list.length) return html`<div class="card empty"><p>There is no portfolio yet.</p><a class="btn primary" href="/">Make one</a></div>`;
@@ -85,11 +80,9 @@ function Quick({ id, done }) {
     e.preventDefault();
     if (!read.entry) return setError(read.wrong ?? '');
     try {
-      const known = read.entry.symbol ? (await get(url('/api/instruments', { q: read.entry.symbol }))).instruments?.find((/** @type {any} */ i) => i.symbol === read.entry?.symbol) : null;
-      const account = (await get(`/api/portfolios/${id}/accounts`)).accounts?.[0]?.id;
-      const added = await put(id ?? '', { currency: known?.currency ?? summary.value?.base_currency, account, ...read.entry });
+      const added = await client.call('transaction.add', { portfolio: id, ...read.entry }, { idempotencyKey: crypto.randomUUID() });
       setLine('');
-      toast(`${named[read.entry.type]} added`, 'Undo', () => api('DELETE', `/api/portfolios/${id}/transactions/${added.id ?? added.transaction?.id}`).then(done, (err) => toast(err.message)));
+      toast(`${named[read.entry.type]} added`, 'Undo', () => undo(id, added.id, done));
       done();
     } catch (err) {
       setError(/** @type {any} */ (err).message);

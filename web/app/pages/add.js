@@ -59,9 +59,8 @@ export function AddTransaction({ initial, close, done, remove }) {
   };
   const form = useForm(async (f) => {
     const tx = body(f, type);
-    if (edit) await client.call('transaction.update', { portfolio, transaction: initial.id, ...tx }, { idempotencyKey: key.current });
-    else await client.call('transaction.add', { portfolio, ...tx }, { idempotencyKey: key.current });
-    toast(edit ? 'Transaction changed' : `${types.find(([k]) => k === type)?.[1]} added`);
+    const made = await client.call(edit ? 'transaction.update' : 'transaction.add', { portfolio, ...(edit && { transaction: initial.id }), ...tx }, { idempotencyKey: key.current });
+    toast(edit ? 'Transaction changed' : `${types.find(([k]) => k === type)?.[1]} added`, 'Undo', () => client.call('transaction.undo', { portfolio, transaction: made.id }, { idempotencyKey: crypto.randomUUID() }).then(done, (e) => toast(e.message)));
     close();
     done?.();
   });

@@ -1,4 +1,3 @@
-import { get } from '../api.js';
 import { client, me } from '../live.js';
 import { count, percent } from '../format.js';
 import { useAsked } from '../ui.js';
@@ -27,7 +26,7 @@ export default function Admin() {
 const ms = (v, digits = 1) => (v === null || v === undefined ? '–' : `${Number(v).toFixed(digits)} ms`);
 
 function Overview() {
-  const asked = useAsked(() => get('/api/admin/overview'), []);
+  const asked = useAsked(() => client.call('admin.overview'), []);
   useEffect(() => {
     const t = setInterval(() => !document.hidden && asked.again(), 3000), off = client.on('rollout', asked.again);
     return () => { clearInterval(t); off(); };

@@ -11,7 +11,7 @@ const spans = /** @type {Record<string, number>} */ ({ '1M': 31, '3M': 92, '1Y':
 /** @param {{symbol:string}} p */
 export function Detail({ symbol }) {
   const h = rows.get(symbol)?.value, id = current.value, c = totals.value?.currency ?? '';
-  const whole = useAsked(() => get(`/api/portfolios/${id}/holdings`), [id, symbol]).data;
+  const whole = useAsked(() => get(`/api/portfolios/${id}/holdings?lots=true`), [id, symbol]).data;
   const ledger = useAsked(() => get(url(`/api/portfolios/${id}/transactions`, { symbol })), [id, symbol]).data;
   const close = () => { shown.value = null; };
   if (!h) return null;

@@ -1,12 +1,14 @@
 import { Delta, Dialog, Field, Icon, Menu, Segments, Trouble, later, useAsked, useForm } from '../ui.js';
 import { float, money, percent } from '../format.js';
-import { get, url } from '../api.js';
+import { client } from '../live.js';
 import { create, current, open, paintedAt, portfolios, rows, summary, symbols, totals, base } from '../portfolio.js';
 import { Holdings } from './holdings.js';
 import { adding, shown } from './shown.js';
 import { html, signal, useEffect, useRef, useState } from '../vendor/preact.js';
 
 const AddTransaction = later(() => import('./add.js').then((m) => m.AddTransaction));
+const Manage = later(() => import('./manage.js').then((m) => m.Manage));
+const managing = signal(false);
 const Detail = later(() => import('./detail.js').then((m) => m.Detail));
 const creating = signal(false);
 const ranges = ['1D', '1W', '1M', 'YTD', '1Y', 'ALL'];
@@ -18,7 +20,7 @@ export function Home() {
   return html`<${Hero} /><${Allocation} /><${Holdings} />
     ${adding.value && current.value && html`<${AddTransaction} initial=${adding.value} close=${() => { adding.value = null; }} />`}
     ${shown.value && html`<${Detail} symbol=${shown.value} />`}
-    ${creating.value && html`<${NewPortfolio} />`}`;
+    ${creating.value && html`<${NewPortfolio} />`}${managing.value && html`<${Manage} close=${() => { managing.value = false; }} />`}`;
 }
 
 function Welcome() {
@@ -41,14 +43,15 @@ export function Picker() {
   const list = portfolios.value ?? [];
   return html`<${Menu} left kind="btn quiet slim picker" label=${html`<span>${summary.value?.name ?? 'Portfolio'}</span><${Icon} name="down" size="14" />`}>
     ${list.map((p) => html`<button type="button" key=${p.id} aria-current=${p.id === current.value ? 'true' : undefined} onClick=${() => open(p.id)}>${p.name} <span class="soft small">${p.base_currency}</span></button>`)}
-    <hr /><button type="button" onClick=${() => { creating.value = true; }}><${Icon} name="plus" size="16" />New portfolio</button><//>`;
+    <hr /><button type="button" onClick=${() => { creating.value = true; }}><${Icon} name="plus" size="16" />New portfolio</button>
+    ${summary.value && html`<button type="button" onClick=${() => { managing.value = true; }}><${Icon} name="edit" size="16" />Portfolio and accounts</button>`}<//>`;
 }
 
 function Hero() {
   const t = totals.value, c = t?.currency ?? summary.value?.base_currency ?? '';
   const [range, setRange] = useState('1Y');
   const id = current.value;
-  const perf = useAsked(async () => (id ? get(url(`/api/portfolios/${id}/performance`, { range })) : null), [id, range]).data;
+  const perf = useAsked(async () => (id ? client.call('portfolio.performance', { portfolio: id, range }) : null), [id, range]).data;
   const unsure = (t?.missing?.length ?? 0) + (t?.stale?.length ?? 0) > 0;
   return html`<section class="card hero" aria-label="Total">
     <div class="sum"><${Picker} />
@@ -78,7 +81,7 @@ function Unsure({ t }) {
 function Curve({ range, setRange }) {
   const id = current.value;
   const box = useRef(/** @type {HTMLDivElement|null} */ (null));
-  const asked = useAsked(async () => (id ? get(url(`/api/portfolios/${id}/history`, { range, points: 200 })) : null), [id, range]);
+  const asked = useAsked(async () => (id ? client.call('portfolio.history', { portfolio: id, range, points: 200 }) : null), [id, range]);
   const plot = useRef(/** @type {any} */ (null));
   useEffect(() => {
     const points = asked.data?.points;

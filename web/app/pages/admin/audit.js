@@ -11,15 +11,15 @@ export function Audit() {
   const [pages, setPages] = useState(/** @type {any[]} */ ([]));
   const first = useAsked(() => get(url('/api/admin/audit', { ...filter, limit: LIMIT })), [filter]);
   useEffect(() => setPages([]), [filter]);
-  const list = [first.data, ...pages].flatMap((p) => p?.entries ?? []), last = (pages.at(-1) ?? first.data)?.entries;
-  const more = async () => setPages([...pages, await get(url('/api/admin/audit', { ...filter, before: list.at(-1).id, limit: LIMIT }))]);
+  const list = [first.data, ...pages].flatMap((p) => p?.entries ?? []), next = (pages.at(-1) ?? first.data)?.next;
+  const more = async () => setPages([...pages, await get(url('/api/admin/audit', { ...filter, before: next, limit: LIMIT }))]);
   const by = (/** @type {'actor'|'action'|'subject'} */ name) => html`<input type="search" class="search" placeholder=${name} aria-label=${`Only this ${name}`} onChange=${(/** @type {any} */ e) => setFilter({ ...filter, [name]: e.target.value.trim() })} />`;
   return html`<section class="card" aria-labelledby="audit"><header><h2 id="audit">Audit log</h2><span class="grow"></span>${by('actor')}${by('action')}${by('subject')}
       <select class="slim" aria-label="Only this outcome" onChange=${(/** @type {any} */ e) => setFilter({ ...filter, outcome: e.target.value })}><option value="">Any outcome</option><option>ok</option><option>refused</option><option>failed</option></select></header><${Trouble} error=${first.error} />
     <div class="scroll" tabindex="0"><table><caption class="sr">Audit log, newest first</caption><thead><tr><th scope="col">When</th><th scope="col">Who</th><th scope="col">What</th><th scope="col">On</th><th scope="col">From</th><th scope="col">Outcome</th><th scope="col">Detail</th></tr></thead>
       <tbody>${list.map((e) => html`<tr key=${e.id}><td>${time(e.at, { dateStyle: 'short', timeStyle: 'medium' })}</td><td>${e.actor || '–'}</td><td><code>${e.action}</code></td><td>${e.subject || '–'}</td><td>${e.ip || '–'}</td><td><span class=${`tag ${e.outcome === 'ok' ? 'good' : e.outcome === 'failed' ? 'bad' : 'warn'}`}>${e.outcome}</span></td><td class="small soft">${said(e.detail)}</td></tr>`)}</tbody></table></div>
     ${first.data && !list.length ? html`<p class="empty">Nothing matches.</p>` : null}
-    ${last?.length === LIMIT && html`<p class="pad"><button type="button" class="btn" onClick=${more}>Show older</button></p>`}</section>`;
+    ${next && html`<p class="pad"><button type="button" class="btn" onClick=${more}>Show older</button></p>`}</section>`;
 }
 
 /** @param {any} detail */

@@ -14,7 +14,7 @@ export function Rollout() {
     return () => { leave(); off(); clearInterval(t); };
   }, []);
   const state = asked.data, r = state?.effective, guard = state?.guard;
-  const o = useAsked(() => get('/api/admin/overview'), [state]).data;
+  const o = useAsked(() => client.call('admin.overview'), [state]).data;
   if (!r) return html`<${Trouble} error=${asked.error} />`;
   const now = draft ?? r.percentage;
   const flip = (/** @type {string} */ text, /** @type {any} */ fields) => change({ text, fields });
