@@ -32,7 +32,7 @@ func (db *DB) Listen(ctx context.Context, channel string, heard func(payload str
 	if err != nil {
 		return fmt.Errorf("auth: listen: %w", dbProblem(err))
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer hangUp(conn)
 	if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{channel}.Sanitize()); err != nil {
 		return fmt.Errorf("auth: listen: %w", dbProblem(err))
 	}
@@ -54,6 +54,13 @@ func (db *DB) Listen(ctx context.Context, channel string, heard func(payload str
 			return fmt.Errorf("auth: listen: %w", dbProblem(err))
 		}
 	}
+}
+
+// hangUp says goodbye, but not for long: a dead path would hold it for ever.
+func hangUp(conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	conn.Close(ctx)
 }
 
 func (db *DB) alive(ctx context.Context, conn *pgx.Conn) error {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -60,6 +61,8 @@ func (r *revocation) covers(p Principal) bool {
 // denylist is the ledger in memory. Every validation asks it, so that neither a stale replica nor a restored
 // Redis brings back what was revoked.
 type denylist struct {
+	ready atomic.Bool // the ledger has been read: until then nobody is let in
+
 	mu     sync.RWMutex
 	ids    map[string]*revocation   // guarded by mu: kinds sid and jti
 	users  map[UserID][]*revocation // guarded by mu: kinds user and before
@@ -74,6 +77,9 @@ func newDenylist() *denylist {
 
 // check says whether p is revoked, and how that is told.
 func (d *denylist) check(p Principal) (End, bool) {
+	if !d.ready.Load() {
+		return End{Reason: EndUnavailable, By: "system", At: time.Now()}, true
+	}
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	if r := d.ids[string(p.Session)]; r != nil {

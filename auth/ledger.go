@@ -37,16 +37,15 @@ type ledger struct {
 }
 
 const (
-	newsChannel   = "rt_auth"              // written by a trigger on app.revocations and app.rollout
-	feedEvery     = time.Second            // between two reads while NOTIFY is heard
-	feedAlone     = 250 * time.Millisecond // and while it is not
-	feedFresh     = 2 * time.Second        // a proof older than this is none
-	gapLife       = time.Minute            // no transaction that writes here lasts longer
-	gapReach      = 1000                   // ids before the newest that may still be uncommitted when the server starts
-	reloadEvery   = 5 * time.Minute        // all rows again: for a transaction that did last longer
-	maxUnwritten  = 10_000
-	forgetEvery   = time.Minute
-	writeDeadline = time.Second
+	newsChannel  = "rt_auth"              // written by a trigger on app.revocations and app.rollout
+	feedEvery    = time.Second            // between two reads while NOTIFY is heard
+	feedAlone    = 250 * time.Millisecond // and while it is not
+	feedFresh    = 2 * time.Second        // a proof older than this is none
+	gapLife      = time.Minute            // no transaction that writes here lasts longer
+	gapReach     = 1000                   // ids before the newest that may still be uncommitted when the server starts
+	reloadEvery  = 5 * time.Minute        // all rows again: for a transaction that did last longer
+	maxUnwritten = 10_000
+	forgetEvery  = 10 * time.Minute
 )
 
 func newLedger(rows Rows, listen func(context.Context, string, func(string)) error, denied *denylist, log *slog.Logger, met *ledgerMetrics) *ledger {
@@ -94,6 +93,9 @@ func (l *ledger) run(ctx context.Context) error {
 			return ctx.Err()
 		case <-forget.C:
 			l.denied.forget(time.Now())
+			if err := l.forget(ctx); err != nil && ctx.Err() == nil {
+				l.log.Warn("revocations: past rows are not deleted", "cause", err)
+			}
 			continue
 		case <-reload.C:
 			l.reload()
@@ -169,9 +171,6 @@ func (l *ledger) step(ctx context.Context) error {
 	return l.read(ctx)
 }
 
-// load reads the ledger before anything else happens.
-func (l *ledger) load(ctx context.Context) error { return l.read(ctx) }
-
 // A reason for each least: infinity, which a person may write, is no time.Time.
 const revocationColumns = `id, kind, subject, keep, least(coalesce(not_before, at), clock_timestamp() + interval '10 years'),
 	reason, actor, at, least(until, clock_timestamp() + interval '10 years')`
@@ -235,6 +234,7 @@ func (l *ledger) took(found []*revocation, began, clock time.Time) {
 		}
 		l.apply(r, heard)
 	}
+	l.denied.ready.Store(true)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.loaded, l.proof = true, began

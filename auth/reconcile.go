@@ -34,6 +34,28 @@ func (rv *revoker) writes(ctx context.Context, n *node) error {
 	return nil
 }
 
+const behindCheck = 250 * time.Millisecond
+
+// keepUp brings Redis the revocations that failed there, as soon as it takes them. A Redis that was only slow opens no
+// breaker and loses no subscription, so nothing else would.
+func (rv *revoker) keepUp(ctx context.Context) {
+	tick := time.NewTicker(behindCheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if !rv.behind.Swap(false) {
+			continue
+		}
+		if err := rv.replay(ctx); err != nil {
+			rv.behind.Store(true)
+		}
+	}
+}
+
 const deafCheck = 100 * time.Millisecond
 
 // endDeaf closes the sockets of sessions whose end this server could not hear for MaxBlind: neither from the Redis that
@@ -56,7 +78,7 @@ func (rv *revoker) endDeaf(ctx context.Context) {
 			}
 		}
 		if rv.isDeaf(started, ledger) {
-			rv.watch.endAll(rv.watch.legacy(), EndUnavailable)
+			rv.watch.endWhere(isLegacy, EndUnavailable)
 		}
 	}
 }
@@ -80,14 +102,22 @@ func (w *watcher) endAll(ids []SessionID, reason EndReason) {
 	}
 }
 
-// legacy are the watched sessions of which Redis knows nothing.
-func (w *watcher) legacy() (ids []SessionID) {
+// endWhere ends the watched sessions that which picks, and says how many.
+func (w *watcher) endWhere(which func(Principal) bool, reason EndReason) int {
+	ids := w.where(which)
+	w.endAll(ids, reason)
+	return len(ids)
+}
+
+func (w *watcher) where(which func(Principal) bool) (ids []SessionID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for id, s := range w.sessions {
-		if s.node == nil {
+		if which(s.now) {
 			ids = append(ids, id)
 		}
 	}
 	return ids
 }
+
+func isLegacy(p Principal) bool { return p.Via == ViaLegacy }

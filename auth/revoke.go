@@ -122,6 +122,7 @@ func (rv *revoker) run(ctx context.Context) error {
 	wg.Go(func() { _ = rv.ledger.run(ctx) })
 	wg.Go(func() { rv.receipts.run(ctx) })
 	wg.Go(func() { rv.endDeaf(ctx) })
+	wg.Go(func() { rv.keepUp(ctx) })
 	return rv.watch.run(ctx)
 }
 

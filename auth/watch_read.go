@@ -152,6 +152,7 @@ func readSessions(ctx context.Context, rdb redis.UniversalClient, ids []SessionI
 	defer cancel()
 	type cmds struct {
 		session *redis.SliceCmd
+		left    *redis.DurationCmd
 		epoch   *redis.StringCmd
 		ending  *redis.SliceCmd
 	}
@@ -160,6 +161,7 @@ func readSessions(ctx context.Context, rdb redis.UniversalClient, ids []SessionI
 	for i, id := range ids {
 		sent[i] = cmds{
 			session: pipe.HMGet(ctx, sessionKey(id), "uid", "role", "gen", "iat", "auth", "abs", "idle", "seen"),
+			left:    pipe.PTTL(ctx, sessionKey(id)),
 			epoch:   pipe.Get(ctx, epochKey(utagOf(id))),
 			ending:  pipe.HMGet(ctx, endingKey(id), "reason", "by", "at"),
 		}
@@ -167,17 +169,22 @@ func readSessions(ctx context.Context, rdb redis.UniversalClient, ids []SessionI
 	_, _ = pipe.Exec(ctx) // each command carries its own error
 	answers := make([]answer, len(ids))
 	for i, c := range sent {
-		answers[i] = decodeSession(c.session, c.epoch, c.ending)
+		answers[i] = decodeSession(c.session, c.left, c.epoch, c.ending)
 	}
 	return answers
 }
 
-func decodeSession(session *redis.SliceCmd, epoch *redis.StringCmd, ending *redis.SliceCmd) answer {
+// decodeSession takes a session's deadline from what Redis says is left of it, and not from the times in it: those are
+// wall clocks of servers, and a clock that jumps must neither end sessions nor prolong them.
+func decodeSession(session *redis.SliceCmd, left *redis.DurationCmd, epoch *redis.StringCmd, ending *redis.SliceCmd) answer {
 	err := session.Err()
 	if redis.HasErrorPrefix(err, "WRONGTYPE") {
 		return answer{} // something overwrote the key: it is no session any more
 	}
 	if err != nil {
+		return answer{err: err}
+	}
+	if err := left.Err(); err != nil {
 		return answer{err: err}
 	}
 	if err := epoch.Err(); err != nil && !errors.Is(err, redis.Nil) {
@@ -187,6 +194,9 @@ func decodeSession(session *redis.SliceCmd, epoch *redis.StringCmd, ending *redi
 	h := held{
 		user: UserID(f.text(0)), role: Role(f.text(1)),
 		issued: f.time(3), authAt: f.time(4), expires: f.expires(5, 6, 7),
+	}
+	if left.Val() > 0 {
+		h.expires = time.Now().Add(left.Val())
 	}
 	generation, current := f.number(2), parseInt(epoch.Val())
 	h.outlived = h.user != "" && generation < current
