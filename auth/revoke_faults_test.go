@@ -424,7 +424,7 @@ func TestR25_TheSessionLimitEndsOnlyTheOldest(t *testing.T) {
 	for i := range 4 {
 		at := time.Now().Add(time.Duration(i-4) * time.Minute)
 		s := &Session{User: user, Role: RoleUser, IssuedAt: at, AuthAt: at, SeenAt: at, Ends: at.Add(time.Hour), Idle: time.Hour}
-		if _, err := st.create(t.Context(), s, mintToken(utag([]byte("test"), user))); err != nil {
+		if _, err := st.create(t.Context(), s, mintToken(utag([]byte("test"), user)), ""); err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, s.principal())
