@@ -2,8 +2,6 @@ package devstack
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -137,12 +135,15 @@ func (f *folder) place() error {
 	if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(inside, err) // it has data, so the folder's parents were changed since
 	}
-	name := sha256.Sum256([]byte(f.dir))
-	f.servers = filepath.Join("/var/lib/rosetree", hex.EncodeToString(name[:6]))
+	f.servers = outsidePlace(f.dir)
 	if err := f.prepare(); err != nil {
 		return errors.Join(inside, err)
 	}
-	if err := os.Symlink(f.servers, link); err != nil {
+	note := filepath.Join(f.servers, "folder") // says whose place it is
+	if err := os.Remove(note); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("devstack: %w", err)
+	}
+	if err := errors.Join(os.Symlink(f.servers, link), os.Symlink(f.dir, note)); err != nil {
 		return fmt.Errorf("devstack: %w", err)
 	}
 	return nil
@@ -172,8 +173,8 @@ func (f *folder) prepare() error {
 	return nil
 }
 
-// outside tells whether the servers' data is not in the folder itself.
-func (f *folder) outside() bool { return filepath.Dir(f.servers) != f.dir }
+// isOutside tells whether the servers' data is not in the folder itself.
+func (f *folder) isOutside() bool { return filepath.Dir(f.servers) != f.dir }
 
 func (f *folder) load() error {
 	raw, err := os.ReadFile(filepath.Join(f.dir, "secrets.json"))

@@ -58,3 +58,20 @@ func TestBelowAFolderOfRootAloneTheServersGetAPlaceOutside(t *testing.T) {
 		t.Errorf("after Fresh the data is there: PostgreSQL %v, Redis %v", pg, rd)
 	}
 }
+
+func TestAPlaceOutsideGoesAfterItsFolderIsDeleted(t *testing.T) {
+	needRoot(t)
+	dir := filepath.Join(t.TempDir(), "data")
+	s := start(t, Options{Dir: dir})
+	t.Cleanup(func() { os.RemoveAll(s.Folder) })
+	closeStack(t, s)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	other := start(t, Options{Dir: filepath.Join(t.TempDir(), "data")})
+	defer os.RemoveAll(other.Folder)
+	defer closeStack(t, other)
+	if _, err := os.Stat(s.Folder); !os.IsNotExist(err) {
+		t.Errorf("%s is still there (%v)", s.Folder, err)
+	}
+}

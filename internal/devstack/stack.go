@@ -42,7 +42,7 @@ func Start(ctx context.Context, opts Options) (_ *Stack, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.outside() {
+	if f.isOutside() {
 		opts.Say("user %s, as whom the servers run, cannot enter %s: their data is in %s", f.as, f.dir, f.servers)
 	}
 	s := &Stack{Folder: f.servers, folder: f}
