@@ -52,6 +52,6 @@ func newRoot() (*cobra.Command, *bool) {
 			started = true
 		},
 	}
-	root.AddCommand(newVersion(), newHealth())
+	root.AddCommand(newVersion(), newHealth(), newMigrate())
 	return root, &started
 }
