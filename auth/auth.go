@@ -69,6 +69,8 @@ func New(cfg Config, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg pr
 	a.people = newPeople(a)
 	a.ends = newRevoker(revokerConfig{watchConfig: watchConfig{Server: serverName()}, Tags: a.keys.utags, Absolute: cfg.SessionAbsoluteTTL,
 		MaxBlind: cfg.MaxBlind, Switched: a.switched}, db, rdb, log, reg)
+	a.ends.watch.consult = a.consultsRedis
+	a.switches.onChange(a.follow)
 	return a, nil
 }
 

@@ -8,20 +8,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// act is what the audit log keeps of a revocation.
-type act struct {
-	actor, action, subject, ip, outcome string
-	detail                              map[string]any
-}
-
 const insertRevocation = `INSERT INTO app.revocations (kind, subject, keep, not_before, reason, actor, until)
 	VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id, at`
 
-const insertAudit = `INSERT INTO app.audit (actor, action, subject, ip, outcome, detail) VALUES ($1, $2, $3, $4, $5, $6)`
-
 // write records revocations, the end of the sessions' own records and the act, in one transaction. A trigger tells
 // every server. It fills in the rows' ids and returns how many sessions' records were ended.
-func (l *ledger) write(ctx context.Context, rows []*revocation, a act) (ended int, err error) {
+func (l *ledger) write(ctx context.Context, rows []*revocation, line AuditEntry) (ended int, err error) {
 	var b pgx.Batch
 	for _, r := range rows {
 		b.Queue(insertRevocation, r.Kind, r.Subject, r.Keep, orNull(r.NotBefore), r.Reason, r.Actor, r.Until).
@@ -33,7 +25,7 @@ func (l *ledger) write(ctx context.Context, rows []*revocation, a act) (ended in
 			})
 		}
 	}
-	b.Queue(insertAudit, a.actor, a.action, a.subject, a.ip, a.outcome, a.detail)
+	line.queue(&b)
 	err = l.rows.Do(ctx, &b)
 	return ended, err
 }
@@ -89,8 +81,8 @@ func (l *ledger) writeUnwritten(ctx context.Context) error {
 			again := *r // r is in the denylist without an id, which readers may be looking at
 			rows[i] = &again
 		}
-		_, err := l.write(ctx, rows, act{actor: "system", action: "revocation.late", outcome: "ok",
-			detail: map[string]any{"rows": len(rows), "first": rows[0].Subject}})
+		_, err := l.write(ctx, rows, AuditEntry{Actor: "system", Action: "revocation.late", Outcome: "ok",
+			Detail: map[string]any{"rows": len(rows), "first": rows[0].Subject}})
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"time"
 
 	"rosetree/internal/api"
 )
@@ -9,7 +10,59 @@ import (
 // Watch registers a socket of p's session: the session's channel is subscribed and acknowledged, and then the session is read
 // again. Only when it returns without error may data flow. end is called at most once; it must not block.
 func (a *Auth) Watch(ctx context.Context, p Principal, end func(End)) (stop func(), now Principal, err error) {
-	return a.ends.watch.watch(ctx, p, end)
+	stop, now, err = a.ends.watch.watch(ctx, p, end)
+	if err != nil {
+		return nil, Principal{}, err
+	}
+	if err := a.admit(now); err != nil { // a lockdown came between, and its sockets are being closed already
+		stop()
+		return nil, Principal{}, err
+	}
+	return stop, now, nil
+}
+
+// Blind says whether this server cannot tell at the moment if p's session still lives: neither events nor polls
+// come through. Account data should wait meanwhile.
+func (a *Auth) Blind(p Principal) bool {
+	if !isSessionID(string(p.Session)) {
+		return !a.ends.ledger.fresh()
+	}
+	heard, live := a.ends.watch.place.nodeFor(utagOf(p.Session)).proven()
+	return !live && time.Since(heard) > blindAfter
+}
+
+// blindAfter allows for a poll that is under way.
+const blindAfter = time.Second
+
+// Revoke ends what t names, everywhere.
+func (a *Auth) Revoke(ctx context.Context, t Target, by Actor, why Reason) (Receipt, error) {
+	return a.ends.revoke(ctx, t, by, why)
+}
+
+// Receipt is what each server did about a revocation.
+func (a *Auth) Receipt(ctx context.Context, id int64) (Report, error) {
+	return a.ends.receipts.report(ctx, id)
+}
+
+// RoleChanged follows a change of a user's role on live sessions: their sockets close, and the next request has the new one.
+func (a *Auth) RoleChanged(ctx context.Context, user UserID, role Role) error {
+	return a.ends.changeRole(ctx, user, role)
+}
+
+// consultsRedis: in rollback Redis is taken for broken, and tokens that do without it are not held against it.
+func (a *Auth) consultsRedis(p Principal) bool {
+	if p.Via == ViaSession {
+		return true
+	}
+	switches, err := a.switches.now()
+	return err == nil && !switches.Rollback
+}
+
+// follow closes the sockets that a switch shuts out.
+func (a *Auth) follow(old, now Switches) {
+	if now.Lockdown && !old.Lockdown {
+		a.ends.watch.endWhere(func(p Principal) bool { return p.Role != RoleAdmin || p.Degraded }, EndLockedDown)
+	}
 }
 
 // Recheck says who p is now. The socket's owner calls it when p's deadline has come: another device may have used the session.

@@ -59,7 +59,7 @@ func (rv *revoker) keepUp(ctx context.Context) {
 const deafCheck = 100 * time.Millisecond
 
 // endDeaf closes the sockets of sessions whose end this server could not hear for MaxBlind: neither from the Redis that
-// holds them nor from the ledger. A legacy session has only the ledger.
+// holds them nor from the ledger. A legacy token has only the ledger.
 func (rv *revoker) endDeaf(ctx context.Context) {
 	started := time.Now() // nothing can have been heard before
 	tick := time.NewTicker(deafCheck)
@@ -78,7 +78,7 @@ func (rv *revoker) endDeaf(ctx context.Context) {
 			}
 		}
 		if rv.isDeaf(started, ledger) {
-			rv.watch.endWhere(isLegacy, EndUnavailable)
+			rv.watch.endAll(rv.watch.elsewhere(), EndUnavailable)
 		}
 	}
 }
@@ -120,4 +120,14 @@ func (w *watcher) where(which func(Principal) bool) (ids []SessionID) {
 	return ids
 }
 
-func isLegacy(p Principal) bool { return p.Via == ViaLegacy }
+// elsewhere are the watched sessions about which Redis is not consulted.
+func (w *watcher) elsewhere() (ids []SessionID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for id, s := range w.sessions {
+		if s.node == nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}

@@ -135,8 +135,8 @@ func (rv *revoker) revoke(ctx context.Context, t Target, by Actor, why Reason) (
 	if err != nil {
 		return Receipt{}, err
 	}
-	rec := rv.record(r, act{actor: r.Actor, action: "session.revoke", subject: string(r.Kind) + " " + r.Subject, ip: by.IP,
-		outcome: "ok", detail: map[string]any{"reason": r.Reason, "keep": r.Keep}})
+	rec := rv.record(r, AuditEntry{Actor: auditActor(by), Action: "session.revoke", Subject: r.Subject, IP: by.IP,
+		Outcome: "ok", Detail: map[string]any{"kind": r.Kind, "reason": r.Reason, "keep": r.Keep, "as": by.As}})
 	rec.wait(recordPatience)
 	if rec.id() != 0 {
 		r.ID, r.At = rec.id(), rec.row.At
@@ -213,7 +213,7 @@ type recording struct {
 	err   error       // valid after done
 }
 
-func (rv *revoker) record(r *revocation, a act) *recording {
+func (rv *revoker) record(r *revocation, line AuditEntry) *recording {
 	again := *r
 	rec := &recording{done: make(chan struct{}), row: &again}
 	go func() {
@@ -221,7 +221,7 @@ func (rv *revoker) record(r *revocation, a act) *recording {
 		// Not the caller's context: a client that goes away does not take its revocation with it.
 		ctx, cancel := context.WithTimeout(context.Background(), recordLimit)
 		defer cancel()
-		rec.ended, rec.err = rv.ledger.write(ctx, []*revocation{rec.row}, a)
+		rec.ended, rec.err = rv.ledger.write(ctx, []*revocation{rec.row}, line)
 	}()
 	return rec
 }
@@ -243,6 +243,14 @@ func (rec *recording) id() int64 {
 	default:
 	}
 	return 0
+}
+
+// auditActor is who the audit log says it was: the user's id where there is one.
+func auditActor(by Actor) string {
+	if by.User != "" {
+		return string(by.User)
+	}
+	return by.As
 }
 
 func actorName(actor string) string {

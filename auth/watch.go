@@ -38,6 +38,7 @@ type watcher struct {
 	observe func(p Principal, heard string, sockets int) // told of every end
 	regain  func(context.Context, *redis.Client) error   // called before a Redis that was away is listened to again
 	probe   func(context.Context, *node) error           // may requests use this Redis again?
+	consult func(Principal) bool                         // does Redis decide whether p's session lives?
 }
 
 // watchConfig is how often the watcher asks. The zero value of a field means its default.
@@ -81,11 +82,11 @@ type watched struct {
 	// fixed after it was made
 	id      SessionID
 	user    UserID
-	channel string // "" where Redis holds nothing of it (a legacy token)
+	channel string // "" where the id has not the form of a session's
 
 	// guarded by watcher.mu
-	now     Principal
-	node    *node // nil where channel is ""
+	now     Principal // with the earliest time of issue of those who share the session
+	node    *node     // nil where Redis is not consulted
 	sockets map[*watching]struct{}
 }
 
@@ -107,9 +108,6 @@ func (w *watching) tell(e End) {
 // is nothing to stop; end may then have been called as well.
 func (w *watcher) watch(ctx context.Context, p Principal, end func(End)) (stop func(), now Principal, err error) {
 	sock := &watching{end: end}
-	if p.Via != ViaLegacy && len(p.Session) != sessionIDLen {
-		return nil, Principal{}, api.Unauthenticated("not a session")
-	}
 	s, acknowledged := w.register(p, sock)
 	stop = func() {
 		sock.over.Store(true)
@@ -152,18 +150,26 @@ func (w *watcher) register(p Principal, sock *watching) (*watched, <-chan struct
 			w.users[s.user] = map[SessionID]*watched{}
 		}
 		w.users[s.user][s.id] = s
-		if p.Via != ViaLegacy {
-			s.node = w.place.nodeFor(utagOf(s.id))
+		if isSessionID(string(s.id)) {
 			s.channel = w.prefix + sessionKey(s.id)
 		}
 		w.met.watched.Inc()
 	}
 	s.sockets[sock] = struct{}{}
+	if p.IssuedAt.Before(s.now.IssuedAt) {
+		s.now.IssuedAt = p.IssuedAt
+	}
+	if s.node == nil && w.inRedis(p) {
+		s.node = w.place.nodeFor(utagOf(s.id))
+	}
 	if s.node == nil {
 		return s, closedChan
 	}
 	return s, s.node.add(s)
 }
+
+// inRedis: a legacy token may be the companion of a session, and then dies with it.
+func (w *watcher) inRedis(p Principal) bool { return isSessionID(string(p.Session)) && w.consult(p) }
 
 var closedChan = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
@@ -254,6 +260,9 @@ func (w *watcher) learn(p Principal) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if s := w.sessions[p.Session]; s != nil {
+		if s.now.IssuedAt.Before(p.IssuedAt) {
+			p.IssuedAt = s.now.IssuedAt
+		}
 		s.now = p
 	}
 }

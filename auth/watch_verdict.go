@@ -31,12 +31,12 @@ func (w *watcher) ask(ctx context.Context, p Principal) (Principal, *End, error)
 		e.Heard = "local"
 		return Principal{}, &e, nil
 	}
-	if p.Via == ViaLegacy {
+	if !w.inRedis(p) {
 		return w.askClock(p)
 	}
 	h, err := w.reads.read(ctx, p.Session)
 	if err != nil {
-		if p.Degraded { // it was accepted without Redis, on the ledger's word, which was asked above
+		if p.Via != ViaSession { // it was accepted without Redis, on the ledger's word, which was asked above
 			return w.askClock(p)
 		}
 		return Principal{}, nil, api.Unavailable("sessions cannot be checked right now; try again", time.Second)
@@ -55,12 +55,15 @@ func (w *watcher) askClock(p Principal) (Principal, *End, error) {
 	return p, nil, nil
 }
 
-// refreshed is p with the deadlines that Redis holds now.
+// refreshed is p with the deadlines that Redis holds now. A token beside a session ends by itself, and with it.
 func (p Principal) refreshed(h held) Principal {
-	p.Expires, p.AuthAt = h.expires, h.authAt
-	if !h.issued.IsZero() {
-		p.IssuedAt = h.issued
+	if p.Via != ViaSession {
+		if h.expires.Before(p.Expires) {
+			p.Expires = h.expires
+		}
+		return p
 	}
+	p.Expires, p.AuthAt, p.IssuedAt = h.expires, h.authAt, h.issued
 	return p
 }
 
