@@ -8,6 +8,7 @@ import "net/http"
 // the problem that says that nothing else is here.
 func Handler() http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle("GET /openapi.yaml", spec(OpenAPI))
 	mux.Handle("GET /asyncapi.yaml", spec(AsyncAPI))
 	mux.Handle("/", missing(nil))
 	return headers(mux)

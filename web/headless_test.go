@@ -9,7 +9,7 @@ import (
 )
 
 func TestAServerWithoutPagesHasTheDocumentsOfItsInterfaces(t *testing.T) {
-	for target, want := range map[string]int{"/asyncapi.yaml": http.StatusOK, "/": http.StatusNotFound, "/login": http.StatusNotFound} {
+	for target, want := range map[string]int{"/openapi.yaml": http.StatusOK, "/asyncapi.yaml": http.StatusOK, "/": http.StatusNotFound, "/login": http.StatusNotFound} {
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodGet, target, nil)
 		r.Header.Set("Accept", "text/html")

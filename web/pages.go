@@ -19,6 +19,7 @@ func Handler() http.Handler {
 	mux.Handle("GET "+site.prefix, site.assets())
 	mux.Handle("GET /rosetree.js", site.stable("rosetree.js"))
 	mux.Handle("GET /rosetree.d.ts", site.stable("rosetree.d.ts"))
+	mux.Handle("GET /openapi.yaml", spec(OpenAPI))
 	mux.Handle("GET /asyncapi.yaml", spec(AsyncAPI))
 	mux.Handle("GET /favicon.ico", site.stable("icon.svg"))
 	mux.Handle("/", missing(site.page(http.StatusNotFound)))

@@ -7,6 +7,8 @@ import (
 
 // OpenAPI describes the HTTP API, AsyncAPI the socket. Tests hold both against the running program.
 var (
+	//go:embed spec/openapi.yaml
+	OpenAPI []byte
 	//go:embed spec/asyncapi.yaml
 	AsyncAPI []byte
 )
