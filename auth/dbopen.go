@@ -85,7 +85,7 @@ func inspect(ctx context.Context, c *pgx.ConnConfig) (dbPlace, error) {
 	)
 	err = conn.QueryRow(ctx, `select current_database(), session_user::text, pg_backend_pid(), r.rolsuper, r.rolbypassrls,
 		exists (select from pg_catalog.pg_roles o where o.rolname = 'app' and pg_has_role(r.oid, o.oid, 'member')),
-		coalesce(has_schema_privilege(to_regnamespace('app_private'), 'USAGE'), false), to_regprocedure('app.service()') is not null
+		coalesce(has_schema_privilege(to_regnamespace('app_private'), 'USAGE'), false), exists (select from pg_catalog.pg_proc f join pg_catalog.pg_namespace n on n.oid = f.pronamespace where n.nspname = 'app' and f.proname = 'service')
 		from pg_catalog.pg_roles r where r.rolname = session_user`, pgx.QueryExecModeExec).
 		Scan(&p.database, &p.login, &pid, &super, &bypass, &owner, &private, &present)
 	if err != nil {
