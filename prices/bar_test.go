@@ -109,7 +109,7 @@ func TestThePlayerSpreadsTicksAndKeepsUpTheRate(t *testing.T) {
 		if err := list.UnmarshalText([]byte("sim?rate=2&seed=3&symbols=BTC-USD+EUR-USD")); err != nil {
 			t.Fatal(err)
 		}
-		feeds, _ := list.make()
+		feeds, _ := list.make(feedDeps{})
 		b := testBook()
 		count, batches := map[Symbol]int{}, 0
 		ctx, cancel := testContext(10 * time.Second)

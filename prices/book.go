@@ -1,6 +1,7 @@
 package prices
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -35,15 +36,19 @@ type listener struct{ tell func([]Quote) }
 type entry struct {
 	instrument Instrument
 	calendar   *calendar
+	far        decimal.Decimal // how far a tick may jump
+	guard      guard
 	session    session // of quote
+	shares     day     // quote.Price is per share as of this day
 	quote      Quote   // N is 0 while no price is known
 	closes     [2]dayClose
 }
 
 // dayClose is a session's last price; day 0 is none.
 type dayClose struct {
-	day   day
-	price decimal.Decimal
+	day    day
+	price  decimal.Decimal
+	shares day // per share as of this day; splits after it are still to be counted
 }
 
 // NewBook is an empty book: define instruments before their ticks come.
@@ -108,6 +113,8 @@ func (e *entry) refuse(t *Tick, horizon time.Time) refusal {
 		return inFuture
 	case e.quote.N > 0 && t.At.UnixMilli() <= e.quote.At.UnixMilli():
 		return notNewer
+	case t.Source != postedSource && e.guard.far(t, e.far):
+		return outlier
 	default:
 		return believed
 	}
@@ -123,8 +130,9 @@ func (e *entry) enter(at time.Time) {
 	ended := e.session.day
 	e.session = e.calendar.sessionAt(at)
 	if e.quote.N > 0 && e.session.day > ended && e.closeOn(ended) == nil {
-		e.keep(dayClose{ended, e.quote.Price})
+		e.keep(dayClose{ended, e.quote.Price, e.shares})
 	}
+	e.shares = max(e.shares, e.session.day)
 	e.refer()
 }
 
@@ -155,6 +163,9 @@ func (e *entry) refer() {
 	for i := range e.closes {
 		if c := &e.closes[i]; c.day != 0 && c.day < e.session.day {
 			e.quote.Previous = decimal.NewNullDecimal(c.price)
+			if n, m := e.splitsIn(c.shares, e.shares); n != m {
+				e.quote.Previous = decimal.NewNullDecimal(restate(c.price, n, m))
+			}
 		}
 	}
 }
@@ -228,7 +239,7 @@ func (b *Book) Define(instruments ...Instrument) {
 			e = &entry{}
 			b.entries[i.Symbol] = e
 		}
-		e.instrument, e.calendar = i, calendarOf(i)
+		e.instrument, e.calendar, e.far = i, calendarOf(i), farOf(i.Kind)
 	}
 }
 
@@ -251,14 +262,19 @@ func (b *Book) Closed(closes ...Close) {
 
 func (b *Book) closed(e *entry, c Close, now time.Time) {
 	d := dayOf(c.Date)
-	e.keep(dayClose{d, c.Close})
+	shares := d
+	if e.instrument.PriceAdjusted {
+		shares = math.MaxInt32
+	}
+	e.keep(dayClose{d, c.Close, shares})
 	at := e.calendar.closeOf(d).Add(-time.Millisecond) // the last moment of its session, not the first of the next
 	if at.After(now) {
 		at = now.Truncate(time.Millisecond)
 	}
 	before := e.quote
 	if e.quote.N == 0 || at.After(e.quote.At) {
-		e.session = e.calendar.sessionAt(at)
+		e.session, e.guard = e.calendar.sessionAt(at), guard{}
+		e.shares = max(e.shares, e.session.day)
 		e.quote.Price, e.quote.At, e.quote.Source, e.quote.Symbol = c.Close, at, c.Source, c.Symbol
 	}
 	e.refer()

@@ -66,9 +66,9 @@ func TestNGrowsByOneAndListenersSeeEveryBelievedTick(t *testing.T) {
 		}
 	})
 	now := time.Now().Add(-time.Minute)
-	b.Apply([]Tick{tick("BTC-USD", "1", now), tick("BTC-USD", "2", now.Add(1e6)), tick("BTC-USD", "9", now), tick("BTC-USD", "3", now.Add(2e6))})
+	b.Apply([]Tick{tick("BTC-USD", "1", now), tick("BTC-USD", "1.1", now.Add(1e6)), tick("BTC-USD", "9", now), tick("BTC-USD", "1.2", now.Add(2e6))})
 	stop()
-	b.Apply([]Tick{tick("BTC-USD", "4", now.Add(3e6))})
+	b.Apply([]Tick{tick("BTC-USD", "1.3", now.Add(3e6))})
 	if len(heard) != 3 || heard[0] != 1 || heard[1] != 2 || heard[2] != 3 {
 		t.Errorf("heard %v", heard)
 	}
@@ -93,7 +93,7 @@ func TestTheDayChangeRefersToTheCloseBeforeTheSessionOfTheLatestTick(t *testing.
 			{"AAPL", "2026-11-25 20:59", "2026-11-26 16:00", false, "Thanksgiving is no session"},
 		} {
 			b := testBook()
-			b.Apply([]Tick{tick(c.symbol, "10", utc(c.first)), tick(c.symbol, "11", utc(c.second))})
+			b.Apply([]Tick{tick(c.symbol, "10", utc(c.first)), tick(c.symbol, "10.3", utc(c.second))})
 			if q, _ := b.Quote(c.symbol); q.Previous.Valid != c.previous || c.previous && !q.Previous.Decimal.Equal(price("10")) {
 				t.Errorf("%s %s → %s: previous %v: %s", c.symbol, c.first, c.second, q.Previous, c.what)
 			}
@@ -118,6 +118,63 @@ func TestAnOfficialCloseIsThePriceUntilATickComes(t *testing.T) {
 	if q, _ = b.Quote("BTC-USD"); !q.Price.Equal(price("110")) || !q.Previous.Decimal.Equal(price("101")) || q.N != n+2 {
 		t.Errorf("a corrected close moves the reference, not the price: %+v", q)
 	}
+}
+
+func TestAFarJumpWaitsForASecondTick(t *testing.T) {
+	b := testBook()
+	at := time.Now().Add(-time.Minute)
+	for _, c := range []struct {
+		price string
+		taken bool
+		what  string
+	}{
+		{"100", true, "the first"}, {"105", true, "near"}, {"130", false, "far"}, {"104.5", true, "one bad print is forgotten"},
+		{"131", false, "far again, so it waits again"}, {"60", false, "far on the other side confirms nothing"}, {"61.25", true, "a second one nearby"},
+		{"60", true, "the new price is the measure"}, {"105", false, "the old one is far now"},
+	} {
+		at = at.Add(time.Second)
+		if got := b.Apply([]Tick{tick("BTC-USD", c.price, at)}) == 1; got != c.taken {
+			t.Errorf("%s (%s): taken is %v", c.price, c.what, got)
+		}
+	}
+	if n := count(b.metrics.refused[outlier]); n != 4 {
+		t.Errorf("%v counted as outliers", n)
+	}
+	b = testBook()
+	for i := range 100 { // a fall in small steps is no outlier, however far it goes
+		at = at.Add(time.Millisecond)
+		if b.Apply([]Tick{tick("BTC-USD", decimal.NewFromInt(int64(1000-9*i)).String(), at)}) != 1 && i < 60 {
+			t.Fatalf("step %d was refused", i)
+		}
+	}
+}
+
+func TestASplitMovesThePriceThePreviousCloseAndNothingElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(utc("2026-11-24 05:30:00"))) // half past midnight in New York on the ex-date
+		b := testBook()
+		aapl := known("AAPL")
+		aapl.Splits = []Split{{utc("2026-11-24 00:00:00"), 4, 1}, {utc("2020-08-31 00:00:00"), 4, 1}}
+		b.Define(aapl)
+		b.Closed(Close{"AAPL", utc("2026-11-20 00:00:00"), price("396"), "file"})
+		b.Apply([]Tick{tick("AAPL", "400", utc("2026-11-23 20:59:59"))})
+		b.Split(utc("2026-11-24 04:59:59"))
+		if q, _ := b.Quote("AAPL"); !q.Price.Equal(price("400")) {
+			t.Fatalf("split the day before: %+v", q)
+		}
+		for range 2 {
+			b.Split(time.Now())
+		}
+		if q, _ := b.Quote("AAPL"); !q.Price.Equal(price("100")) || !q.Previous.Decimal.Equal(price("99")) {
+			t.Fatalf("at the ex-date: %+v", q)
+		}
+		if b.Apply([]Tick{tick("AAPL", "101", time.Now())}) != 1 {
+			t.Fatal("the first price after the split was refused")
+		}
+		if q, _ := b.Quote("AAPL"); !q.Previous.Decimal.Equal(price("100")) {
+			t.Errorf("the day after refers to %s", q.Previous.Decimal)
+		}
+	})
 }
 
 func TestApplyAllocatesNothing(t *testing.T) {

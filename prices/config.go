@@ -1,6 +1,7 @@
 package prices
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -11,7 +12,27 @@ import (
 
 // Config are the settings of the room.
 type Config struct {
-	Feeds FeedList `env:"PRICE_FEEDS" envDefault:"sim" doc:"where prices come from, a comma list: sim, replay:market, replay:FILE.csv; options follow a question mark, as in sim?seed=7&rate=2"`
+	Feeds FeedList `env:"PRICE_FEEDS" envDefault:"sim" doc:"where prices come from, a comma list: sim, replay:market, replay:FILE.csv, coinbase, kraken, binance, alpaca, finnhub, ecb, ingest; options follow a question mark, as in sim?seed=7&rate=2"`
+
+	AlpacaKey    string `env:"ALPACA_KEY_ID" doc:"key id of the alpaca feed"`
+	AlpacaSecret string `env:"ALPACA_SECRET_KEY" secret:"true" doc:"secret of the alpaca feed"`
+	FinnhubKey   string `env:"FINNHUB_API_KEY" secret:"true" doc:"key of the finnhub feed"`
+}
+
+// Validate names the keys that the chosen feeds lack.
+func (c Config) Validate() []error {
+	var wrong []error
+	for _, s := range c.Feeds.specs {
+		switch {
+		case s.name == "alpaca" && c.AlpacaKey == "":
+			wrong = append(wrong, errors.New("ALPACA_KEY_ID is not set: PRICE_FEEDS names alpaca, which needs it"))
+		case s.name == "alpaca" && c.AlpacaSecret == "":
+			wrong = append(wrong, errors.New("ALPACA_SECRET_KEY is not set: PRICE_FEEDS names alpaca, which needs it"))
+		case s.name == "finnhub" && c.FinnhubKey == "":
+			wrong = append(wrong, errors.New("FINNHUB_API_KEY is not set: PRICE_FEEDS names finnhub, which needs it"))
+		}
+	}
+	return wrong
 }
 
 // FeedList is the value of PRICE_FEEDS.
@@ -21,26 +42,6 @@ type FeedList struct{ specs []feedSpec }
 type feedSpec struct {
 	name, argument string
 	options        url.Values
-}
-
-// feedMaker makes a feed of its entry.
-type feedMaker func(feedSpec, feedDeps) (Feed, error)
-
-// feedDeps are what feeds are made with.
-type feedDeps struct {
-	brought func(Symbol) bool // another feed brings this instrument
-	now     time.Time
-}
-
-// feedMakers are the feeds by their name in PRICE_FEEDS.
-var feedMakers = map[string]feedMaker{
-	"sim": func(s feedSpec, d feedDeps) (Feed, error) {
-		if s.argument != "" {
-			return nil, errors.New("sim takes options only, as in sim?seed=7")
-		}
-		return newSim(s.options, d.brought)
-	},
-	"replay": func(s feedSpec, d feedDeps) (Feed, error) { return newReplay(s.argument, s.options, d.now) },
 }
 
 // UnmarshalText reads the comma list, and makes each feed once, so that what is wrong is said before
@@ -64,7 +65,7 @@ func (l *FeedList) UnmarshalText(text []byte) error {
 		wrong = append(wrong, errors.New("no feed is named"))
 	}
 	if len(wrong) == 0 {
-		_, err := l.make()
+		_, err := l.make(feedDeps{})
 		return err
 	}
 	return errors.Join(wrong...)
@@ -97,6 +98,9 @@ func parseSpec(entry string) (feedSpec, error) {
 	if feedMakers[name] == nil {
 		return spec, fmt.Errorf("%q is not a feed: there are %s", name, strings.Join(feedNames(), ", "))
 	}
+	if err := spec.check(); err != nil {
+		return spec, err
+	}
 	var err error
 	if spec.options, err = url.ParseQuery(query); err != nil {
 		return spec, fmt.Errorf("%s: the options after ? are not of the form a=1&b=2", name)
@@ -114,23 +118,15 @@ func feedNames() []string {
 }
 
 // make builds the feeds. sim comes last, because it leaves out what the others bring.
-func (l FeedList) make() ([]Feed, error) {
+func (l FeedList) make(deps feedDeps) ([]Feed, error) {
 	specs := slices.Clone(l.specs)
-	slices.SortStableFunc(specs, func(a, b feedSpec) int {
-		if (a.name == "sim") == (b.name == "sim") {
-			return 0
-		}
-		if b.name == "sim" {
-			return -1
-		}
-		return 1
-	})
+	slices.SortStableFunc(specs, func(a, b feedSpec) int { return cmp.Compare(lateness(a), lateness(b)) })
 	brought := map[Symbol]bool{}
-	deps := feedDeps{brought: func(s Symbol) bool { return brought[s] }, now: time.Now()}
+	deps.brought, deps.now = func(s Symbol) bool { return brought[s] }, time.Now()
 	var feeds []Feed
 	var wrong []error
 	for _, s := range specs {
-		f, err := feedMakers[s.name](s, deps)
+		f, err := feedMakers[s.name](s, deps.of(s.name))
 		if err != nil {
 			wrong = append(wrong, fmt.Errorf("%s: %w", s.name, err))
 			continue
@@ -143,4 +139,11 @@ func (l FeedList) make() ([]Feed, error) {
 		feeds = append(feeds, f)
 	}
 	return feeds, errors.Join(wrong...)
+}
+
+func lateness(s feedSpec) int {
+	if s.name == "sim" {
+		return 1
+	}
+	return 0
 }

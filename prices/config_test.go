@@ -51,7 +51,7 @@ func TestSimLeavesToReplayWhatReplayBrings(t *testing.T) {
 	if err := list.UnmarshalText([]byte("sim,replay:market")); err != nil {
 		t.Fatal(err)
 	}
-	feeds, _ := list.make()
+	feeds, _ := list.make(feedDeps{})
 	seen := map[Symbol]string{}
 	for _, f := range feeds {
 		for _, i := range f.(catalogue).Instruments() {

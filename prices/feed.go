@@ -24,6 +24,11 @@ type past interface {
 	Past(from, to time.Time) []Close
 }
 
+// historian is a feed that can be asked for daily closes over the network.
+type historian interface {
+	History(ctx context.Context) ([]Close, error)
+}
+
 // delays are how far behind the market a source is by its nature. Those not named report at once.
 var delays = map[string]time.Duration{
 	ecbSource: 24 * time.Hour, // one rate a working day

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -77,4 +78,18 @@ func (o *options) err() error {
 		o.refuse("%q is not an option here", name)
 	}
 	return errors.Join(o.wrong...)
+}
+
+// address is a URL of one of the schemes, without a query.
+func (o *options) address(name, fallback string, schemes ...string) string {
+	text := o.take(name)
+	if text == "" {
+		return fallback
+	}
+	u, err := url.Parse(text)
+	if err != nil || !slices.Contains(schemes, u.Scheme) || u.Host == "" || u.RawQuery != "" {
+		o.refuse("%s is not an address that begins with %s://", name, strings.Join(schemes, ":// or "))
+		return fallback
+	}
+	return text
 }

@@ -16,19 +16,21 @@ import (
 type Service struct {
 	Book *Book
 
-	store store
-	feeds []Feed
-	log   *slog.Logger
+	store   store
+	feeds   []Feed
+	demand  *demand
+	metrics *feedMetrics
+	log     *slog.Logger
 }
 
 // New makes the feeds that cfg names; their instruments are in the book at once.
 func New(cfg Config, db DB, rdb redis.UniversalClient, log *slog.Logger, reg prometheus.Registerer) (*Service, error) {
-	feeds, err := cfg.Feeds.make()
-	if err != nil {
+	s := &Service{Book: NewBook(reg), store: store{db}, demand: newDemand(), metrics: newFeedMetrics(reg), log: log}
+	var err error
+	if s.feeds, err = cfg.Feeds.make(feedDeps{config: cfg, rdb: rdb, book: s.Book, demand: s.demand, metrics: s.metrics}); err != nil {
 		return nil, err
 	}
-	s := &Service{Book: NewBook(reg), store: store{db}, feeds: feeds, log: log}
-	for _, f := range feeds {
+	for _, f := range s.feeds {
 		if c, ok := f.(catalogue); ok {
 			s.Book.Define(c.Instruments()...)
 		}
@@ -93,20 +95,54 @@ func (s *Service) load(ctx context.Context) error {
 func (s *Service) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { s.again(ctx, "seed", func() error { return s.Seed(ctx) }); return nil })
+	g.Go(func() error { return s.tend(ctx) })
 	for _, f := range s.feeds {
 		g.Go(func() error {
 			s.again(ctx, f.Name(), func() error { return s.play(ctx, f) })
 			return nil
 		})
+		if h, ok := f.(historian); ok {
+			g.Go(func() error {
+				s.again(ctx, f.Name()+" history", func() error { return s.backfill(ctx, h) })
+				return nil
+			})
+		}
 	}
 	return g.Wait()
 }
 
-// play runs f; a feed that ends by itself has failed, unless it says that it is done.
+// tend does what the calendar asks for.
+func (s *Service) tend(ctx context.Context) error {
+	for sleep(ctx, 15*time.Second) == nil {
+		s.Book.Split(time.Now())
+	}
+	return nil
+}
+
+// backfill writes the closes that h knows, where there are none.
+func (s *Service) backfill(ctx context.Context, h historian) error {
+	closes, err := h.History(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.store.writeCloses(ctx, closes, keepOld); err != nil {
+		return err
+	}
+	return s.load(ctx)
+}
+
+// play runs f; a feed that ends by itself has failed.
 func (s *Service) play(ctx context.Context, f Feed) error {
-	err := f.Run(ctx, func(ticks []Tick) { s.Book.Apply(ticks) })
+	ticks := s.metrics.ticks.WithLabelValues(f.Name())
+	err := f.Run(ctx, func(batch []Tick) {
+		ticks.Add(float64(len(batch)))
+		s.Book.Apply(batch)
+	})
 	if err == nil && ctx.Err() == nil {
-		return errors.New("the feed ended")
+		err = errors.New("the feed ended")
+	}
+	if ctx.Err() == nil {
+		s.metrics.failures.WithLabelValues(f.Name()).Inc()
 	}
 	return err
 }
@@ -122,15 +158,16 @@ func (s *Service) again(ctx context.Context, name string, work func() error) {
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		if time.Since(began) > longest {
+		if time.Since(began) > 2*longest { // it worked for a while, so this is a new failure
 			pause = shortest
 		}
 		wait := pause/2 + rand.N(pause/2)
+		if t, ok := errors.AsType[*throttled](err); ok {
+			wait += t.after
+		}
 		s.log.Warn("prices: will try again", "what", name, "err", err, "after", wait)
-		select {
-		case <-ctx.Done():
+		if sleep(ctx, wait) != nil {
 			return
-		case <-time.After(wait):
 		}
 		pause = min(2*pause, longest)
 	}

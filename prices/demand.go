@@ -1,0 +1,91 @@
+package prices
+
+import (
+	"slices"
+	"strings"
+	"sync"
+)
+
+// demand counts who looks at what, so that a feed with few places gives them to what is on a screen.
+type demand struct {
+	mu     sync.Mutex
+	counts map[Symbol]*interest
+	remote map[Symbol]bool // what other servers' users look at; true: on a screen
+}
+
+type interest struct{ screen, held int }
+
+func newDemand() *demand { return &demand{counts: map[Symbol]*interest{}} }
+
+// Want says that somebody needs live prices of s until release is called: on a screen, or because a
+// portfolio in memory holds it.
+func (s *Service) Want(symbol Symbol, screen bool) (release func()) {
+	return s.demand.want(symbol, screen)
+}
+
+func (d *demand) want(s Symbol, screen bool) (release func()) {
+	d.add(s, screen, 1)
+	return sync.OnceFunc(func() { d.add(s, screen, -1) })
+}
+
+func (d *demand) add(s Symbol, screen bool, n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	i := d.counts[s]
+	if i == nil {
+		i = &interest{}
+		d.counts[s] = i
+	}
+	if screen {
+		i.screen += n
+	} else {
+		i.held += n
+	}
+	if *i == (interest{}) {
+		delete(d.counts, s)
+	}
+}
+
+// local is what users of this server need; true: on a screen.
+func (d *demand) local() map[Symbol]bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := make(map[Symbol]bool, len(d.counts))
+	for s, i := range d.counts {
+		all[s] = i.screen > 0
+	}
+	return all
+}
+
+// setRemote replaces what users of all servers need.
+func (d *demand) setRemote(all map[Symbol]bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.remote = all
+}
+
+// wanted are at most budget symbols that covers accepts, what is on a screen first.
+func (d *demand) wanted(budget int, covers func(Symbol) bool) []Symbol {
+	all := d.local()
+	d.mu.Lock()
+	for s, screen := range d.remote {
+		all[s] = all[s] || screen
+	}
+	d.mu.Unlock()
+	var list []Symbol
+	for s := range all {
+		if covers(s) {
+			list = append(list, s)
+		}
+	}
+	slices.SortFunc(list, func(a, b Symbol) int {
+		if all[a] != all[b] {
+			if all[a] {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(string(a), string(b))
+	})
+	return list[:min(budget, len(list))]
+}
