@@ -52,6 +52,6 @@ func newRoot() (*cobra.Command, *bool) {
 			started = true
 		},
 	}
-	root.AddCommand(newVersion(), newHealth(), newMigrate())
+	root.AddCommand(newVersion(), newHealth(), newLoad(), newMigrate())
 	return root, &started
 }

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// loadOptions is what the load generator is asked to do.
+type loadOptions struct {
+	URL          string
+	MetricsURL   string
+	RedisURL     string
+	Accounts     []string
+	Users        int
+	Sockets      int
+	Symbols      int
+	Of           int
+	MaxHz        float64
+	Ticks        int
+	Rate         int
+	Stalled      int
+	Count        int
+	Duration     time.Duration
+	Warm         time.Duration
+	Remote       bool
+	JSON         bool
+	legacySecret string
+}
+
+// loadScenario is one kind of load. What it measures it writes to the report.
+type loadScenario struct {
+	doc      string
+	defaults func(*loadOptions)
+	run      func(ctx context.Context, w *loadWorld) error
+}
+
+var loadScenarios = map[string]loadScenario{
+	"fanout":          {"many sockets, each on some of many symbols that tick", loadDefaults(1000, 10, 500, 1000), loadFanout},
+	"hot-symbol":      {"everyone watches the same busy symbol and quiet ones", loadDefaults(1000, 20, 20, 500), loadHotSymbol},
+	"idle":            {"sockets that are subscribed and see nothing: memory and CPU of each", loadDefaults(10000, 10, 500, 0), loadIdle},
+	"slow-readers":    {"some sockets stop reading; what that does to the others", loadDefaults(1000, 10, 500, 1000), loadSlowReaders},
+	"revoke":          {"sessions are revoked one by one, then by the thousand", loadDefaults(1000, 10, 500, 1000), loadRevoke},
+	"login":           {"log-ins with a password, all at once", func(o *loadOptions) { o.Count = 1000 }, loadLogin},
+	"validate":        {"requests that only ask who the caller is, at an open rate", func(o *loadOptions) { o.Rate = 500 }, loadValidate},
+	"mixed":           {"half legacy tokens, half sessions: requests and sockets", func(o *loadOptions) { o.Rate, o.Sockets, o.Symbols, o.Of, o.Ticks = 500, 200, 10, 100, 200 }, loadMixed},
+	"reconnect-storm": {"everyone connects at once, again and again", func(o *loadOptions) { o.Sockets, o.Count, o.Symbols, o.Of = 2000, 3, 10, 100 }, loadReconnectStorm},
+	"ledger":          {"a transaction on one device, the push on another", func(o *loadOptions) { o.Rate, o.Count = 20, 300 }, loadLedger},
+}
+
+func loadDefaults(sockets, symbols, of, ticks int) func(*loadOptions) {
+	return func(o *loadOptions) { o.Sockets, o.Symbols, o.Of, o.Ticks = sockets, symbols, of, ticks }
+}
+
+func newLoad() *cobra.Command {
+	o := &loadOptions{}
+	names := slices.Sorted(maps.Keys(loadScenarios))
+	var doc strings.Builder
+	for _, n := range names {
+		fmt.Fprintf(&doc, "  %-16s %s\n", n, loadScenarios[n].doc)
+	}
+	cmd := &cobra.Command{
+		Use:   "load SCENARIO",
+		Short: "Load generator with a report",
+		Long: "Put load on a server and report what it did. Scenarios:\n" + doc.String() +
+			"\nLog-ins come from --account (an admin among them delivers prices and revokes). With LEGACY_JWT_SECRET in the\nenvironment, as the server has it, many sessions are made without a password each.",
+		ValidArgs: names,
+		Args: cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs, func(cmd *cobra.Command, args []string) error {
+			return o.complete(cmd, loadScenarios[args[0]])
+		}),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runLoad(cmd.Context(), args[0], loadScenarios[args[0]], *o)
+		},
+	}
+	o.flags(cmd)
+	return cmd
+}
+
+func (o *loadOptions) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.URL, "url", "http://127.0.0.1:8080", "the server")
+	f.StringVar(&o.MetricsURL, "metrics", "", "its metrics (default: /metrics of the server)")
+	f.StringVar(&o.RedisURL, "redis", "", "scenario revoke: delete session keys here instead of asking the admin API")
+	f.StringArrayVar(&o.Accounts, "account", nil, "EMAIL:PASSWORD of a log-in; repeat it")
+	f.IntVar(&o.Users, "users", 0, "register this many users more")
+	f.IntVar(&o.Sockets, "sockets", 0, "sockets")
+	f.IntVar(&o.Symbols, "symbols", 0, "symbols that each socket watches")
+	f.IntVar(&o.Of, "of", 0, "symbols that there are")
+	f.Float64Var(&o.MaxHz, "max-hz", 0, "max_hz of the subscriptions (0: none)")
+	f.IntVar(&o.Ticks, "ticks", 0, "ticks a second")
+	f.IntVar(&o.Rate, "rate", 0, "requests a second")
+	f.IntVar(&o.Stalled, "stalled", 100, "scenario slow-readers: sockets that stop reading")
+	f.IntVar(&o.Count, "count", 0, "how often")
+	f.DurationVar(&o.Duration, "duration", 15*time.Second, "how long to measure, up to 10m")
+	f.DurationVar(&o.Warm, "warm", 3*time.Second, "how long to wait before")
+	f.BoolVar(&o.Remote, "remote", false, "allow a server that is not on this machine: it must be yours")
+	f.BoolVar(&o.JSON, "json", false, "print the report as JSON")
+}
+
+// complete fills in what the scenario wants by default and refuses what would hurt.
+func (o *loadOptions) complete(cmd *cobra.Command, s loadScenario) error {
+	given := *o
+	s.defaults(o)
+	for flag, restore := range map[string]func(){
+		"sockets": func() { o.Sockets = given.Sockets }, "symbols": func() { o.Symbols = given.Symbols }, "of": func() { o.Of = given.Of },
+		"ticks": func() { o.Ticks = given.Ticks }, "rate": func() { o.Rate = given.Rate }, "count": func() { o.Count = given.Count }} {
+		if cmd.Flags().Changed(flag) {
+			restore()
+		}
+	}
+	o.legacySecret = os.Getenv("LEGACY_JWT_SECRET")
+	o.URL = strings.TrimSuffix(o.URL, "/")
+	if o.MetricsURL == "" {
+		o.MetricsURL = o.URL + "/metrics"
+	}
+	u, err := url.Parse(o.URL)
+	switch {
+	case err != nil || u.Scheme != "http" || u.Host == "":
+		return fmt.Errorf("--url %q is not of the form http://HOST:PORT", o.URL)
+	case !o.Remote && !loopback(u.Hostname()):
+		return fmt.Errorf("%s is not this machine; load is only for servers of your own: say --remote", u.Hostname())
+	case len(o.Accounts) == 0 && o.Users == 0:
+		return errors.New("no log-in: give --account EMAIL:PASSWORD (rosetree demo prints some) or --users N")
+	case o.Duration <= 0 || o.Duration > 10*time.Minute:
+		return fmt.Errorf("--duration %v: from 1s to 10m", o.Duration)
+	case o.Sockets < 0 || o.Sockets > 50000 || o.Ticks > 20000 || o.Rate > 20000 || o.Count > 100000 || o.Users > 2000:
+		return errors.New("too much: up to 50000 sockets, 20000 ticks or requests a second, 2000 users")
+	case o.Symbols > o.Of:
+		return fmt.Errorf("%d symbols for each socket, but --of is %d", o.Symbols, o.Of)
+	}
+	for _, a := range o.Accounts {
+		if email, password, ok := strings.Cut(a, ":"); !ok || email == "" || password == "" {
+			return errors.New("--account is EMAIL:PASSWORD")
+		}
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.IsLoopback()
+	}
+	ips, err := net.LookupIP(host)
+	return err == nil && len(ips) > 0 && !slices.ContainsFunc(ips, func(ip net.IP) bool { return !ip.IsLoopback() })
+}
+
+func runLoad(ctx context.Context, name string, s loadScenario, o loadOptions) error {
+	w, err := newLoadWorld(ctx, name, o)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	began := time.Now()
+	if err := s.run(ctx, w); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	w.report.Seconds = time.Since(began).Seconds()
+	if o.JSON {
+		return json.NewEncoder(os.Stdout).Encode(w.report)
+	}
+	w.report.print(os.Stdout)
+	return nil
+}

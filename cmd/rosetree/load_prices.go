@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// prepare makes sessions, symbols and the crowd.
+func (w *loadWorld) prepare(ctx context.Context, sessions int, subscribe func(int) string) (*loadCounts, []*loadSocket, error) {
+	if err := w.enough(ctx, min(sessions, max(w.o.Sockets, 1))); err != nil {
+		return nil, nil, err
+	}
+	if err := w.define(ctx); err != nil {
+		return nil, nil, err
+	}
+	w.rssFirst = w.metric(ctx, "process_resident_memory_bytes")
+	counts := &loadCounts{}
+	sockets, err := w.crowd(ctx, w.o.Sockets, subscribe, counts)
+	return counts, sockets, err
+}
+
+// measureStream warms up and measures while prices tick.
+func (w *loadWorld) measureStream(ctx context.Context, counts *loadCounts) error {
+	return w.streaming(ctx, func(ctx context.Context) error {
+		if err := pause(ctx, w.o.Warm); err != nil {
+			return err
+		}
+		counts.reset()
+		w.ticks.Store(0)
+		w.refused.Store(0)
+		seconds, err := w.measured(ctx, func() {
+			progress("%d updates, p99 %v", counts.updates.Load(), counts.age.at(0.99))
+		})
+		w.delivered(counts, seconds)
+		return err
+	})
+}
+
+func loadFanout(ctx context.Context, w *loadWorld) error {
+	counts, _, err := w.prepare(ctx, 100, w.someSymbols)
+	if err != nil {
+		return err
+	}
+	return w.measureStream(ctx, counts)
+}
+
+// loadHotSymbol ticks symbol 0 alone; the quiet ones move once in a while, and must not be late for it.
+func loadHotSymbol(ctx context.Context, w *loadWorld) error {
+	counts, _, err := w.prepare(ctx, 100, func(int) string {
+		names := make([]string, w.o.Symbols)
+		for i := range names {
+			names[i] = loadSymbol(i)
+		}
+		return w.subscription(names)
+	})
+	if err != nil {
+		return err
+	}
+	all := w.o.Of
+	quiet := time.NewTicker(500 * time.Millisecond)
+	defer quiet.Stop()
+	qctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		for n := 1; ; n++ {
+			select {
+			case <-qctx.Done():
+				return
+			case <-quiet.C:
+				_ = w.post(qctx, 1+n%(all-1), 1, all) // a lost quiet tick shows in ticks_refused or nowhere: it is no figure
+			}
+		}
+	}()
+	w.o.Of = 1
+	err = w.measureStream(ctx, counts)
+	w.o.Of = all
+	return err
+}
+
+// loadIdle watches sockets that get nothing.
+func loadIdle(ctx context.Context, w *loadWorld) error {
+	counts, _, err := w.prepare(ctx, w.o.Sockets, w.someSymbols)
+	if err != nil {
+		return err
+	}
+	if err := pause(ctx, w.o.Warm); err != nil {
+		return err
+	}
+	counts.reset()
+	_, err = w.measured(ctx, func() { progress("%d messages", counts.messages.Load()) })
+	n := float64(w.o.Sockets)
+	w.report.number("rss_kb_per_socket", w.report.Server["rss_grew_mb"]*1e3/n)
+	w.report.number("cpu_us_per_socket_second", w.report.Server["cpu_cores"]*1e6/n)
+	w.report.number("messages", float64(counts.messages.Load()))
+	return err
+}
+
+// loadSlowReaders measures the reading sockets before and after others stop reading.
+func loadSlowReaders(ctx context.Context, w *loadWorld) error {
+	counts, _, err := w.prepare(ctx, 100, w.someSymbols)
+	if err != nil {
+		return err
+	}
+	if err := w.measureStream(ctx, counts); err != nil {
+		return err
+	}
+	before := w.report.Latencies["tick to client"]
+	rss, kernel := w.metric(ctx, "process_resident_memory_bytes"), kernelTCPBytes()
+	for i := range w.o.Stalled {
+		if err := w.stall(ctx, w.sessions[i%len(w.sessions)]); err != nil {
+			return err
+		}
+	}
+	w.o.Duration = min(w.o.Duration, 9*time.Second) // a reader that is stalled for ten seconds is closed
+	w.o.Warm = 0
+	if err := w.measureStream(ctx, counts); err != nil {
+		return err
+	}
+	after := w.report.Latencies["tick to client"]
+	w.report.Latencies["tick to client, nobody stalled"] = before
+	w.report.order = append(w.report.order, "tick to client, nobody stalled")
+	w.report.number("p99_ratio", after.P99/max(before.P99, 0.001))
+	n := float64(max(w.o.Stalled, 1))
+	w.report.number("rss_kb_per_stalled", (w.metric(ctx, "process_resident_memory_bytes")-rss)/1e3/n)
+	w.report.number("kernel_kb_per_stalled_both_ends", (kernelTCPBytes()-kernel)/1e3/n)
+	return nil
+}
+
+// stall opens a socket that subscribes to everything and never reads.
+func (w *loadWorld) stall(ctx context.Context, session *loadSession) error {
+	s, err := dialLoad(ctx, w.address, session.token)
+	if err != nil {
+		return err
+	}
+	if tcp, ok := s.nc.(*net.TCPConn); ok {
+		_ = tcp.SetReadBuffer(4096)
+	}
+	w.mu.Lock()
+	w.sockets = append(w.sockets, s)
+	w.mu.Unlock()
+	return s.send(w.subscription([]string{"*"}))
+}
+
+var tcpMemory = regexp.MustCompile(`TCP: .* mem (\d+)`)
+
+// kernelTCPBytes is what the kernel holds for all TCP connections of this machine; 0 where it does not say.
+func kernelTCPBytes() float64 {
+	text, err := os.ReadFile("/proc/net/sockstat")
+	if err != nil {
+		return 0
+	}
+	m := tcpMemory.FindSubmatch(text)
+	if m == nil {
+		return 0
+	}
+	pages, _ := strconv.Atoi(string(m[1]))
+	return float64(pages * os.Getpagesize())
+}
+
+// loadReconnectStorm connects everyone at once, count times.
+func loadReconnectStorm(ctx context.Context, w *loadWorld) error {
+	if err := w.enough(ctx, min(w.o.Sockets, 200)); err != nil {
+		return err
+	}
+	if err := w.define(ctx); err != nil {
+		return err
+	}
+	for round := range max(w.o.Count, 1) {
+		counts := &loadCounts{}
+		began := time.Now()
+		cpu := w.metric(ctx, "process_cpu_seconds_total")
+		sockets, err := w.crowd(ctx, w.o.Sockets, w.someSymbols, counts)
+		if err != nil {
+			return err
+		}
+		seconds := time.Since(began).Seconds()
+		w.report.number(fmt.Sprintf("round_%d_upgrades_per_second", round+1), float64(w.o.Sockets)/seconds)
+		w.report.Server["cpu_cores"] = (w.metric(ctx, "process_cpu_seconds_total") - cpu) / seconds
+		for _, s := range sockets {
+			s.nc.Close()
+		}
+		for _, s := range sockets {
+			<-s.closed
+		}
+	}
+	w.report.Server["rss_mb"] = w.metric(ctx, "process_resident_memory_bytes") / 1e6
+	return nil
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestSpreadKnowsItsShares(t *testing.T) {
+	s := &spread{}
+	for i := range 1000 {
+		s.add(time.Duration(i+1) * time.Millisecond)
+	}
+	for share, want := range map[float64]time.Duration{0.5: 500 * time.Millisecond, 0.99: 990 * time.Millisecond, 1: time.Second} {
+		if got := s.at(share); got < want || got > want+want/30 {
+			t.Errorf("%v: %v, want about %v", share, got, want)
+		}
+	}
+	for us := int64(0); us < 1<<31; us += us/7 + 1 {
+		if top := bucketTop(bucketOf(us)); top < us || float64(top) > float64(us)*1.04+1 {
+			t.Fatalf("%d µs is counted as %d", us, top)
+		}
+	}
+}
+
+func TestTickCarriesItsAge(t *testing.T) {
+	sent := time.UnixMicro(1_790_000_000_000_120)
+	message := []byte(`{"type":"prices","updates":[{"s":"A","p":"` + strings.TrimRight(stampedPrice(sent), "0") + `","t":1,"n":1},{"s":"B","p":"1","t":1,"n":1}]}`)
+	if n := updatesIn(message); n != 2 {
+		t.Errorf("%d updates", n)
+	}
+	if age, ok := stampOf(message, sent.Add(1500*time.Microsecond)); !ok || age != 1500*time.Microsecond {
+		t.Errorf("%v %v", age, ok)
+	}
+	if n := updatesIn([]byte(`{"type":"prices","snapshot":true,"updates":[{"s":"A"}]}`)); n != 0 {
+		t.Errorf("a snapshot counted as %d updates", n)
+	}
+}
+
+func TestLoadIsRefusedWhereItWouldHurtOthers(t *testing.T) {
+	for _, args := range [][]string{
+		{"load"}, {"load", "flood"}, {"load", "idle"},
+		{"load", "idle", "--account", "a:b", "--url", "http://192.0.2.1:80"},
+		{"load", "idle", "--account", "a:b", "--url", "https://127.0.0.1"},
+		{"load", "idle", "--account", "nocolon"},
+		{"load", "idle", "--account", "a:b", "--sockets", "1000000"},
+		{"load", "fanout", "--account", "a:b", "--symbols", "50", "--of", "10"},
+		{"load", "fanout", "--account", "a:b", "--duration", "1h"},
+	} {
+		if code := run(context.Background(), args); code != 2 {
+			t.Errorf("%v: exit code %d, want 2", args, code)
+		}
+	}
+}
