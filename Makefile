@@ -24,7 +24,7 @@ test-go: ## the Go tests, against real private servers (ARGS="./auth -run Revoke
 	@.ci/gotest -race -p 2 -timeout 10m $(or $(ARGS),./...)
 
 test-web: build ## types, client library and browser stories of web/
-	@ROSETREE_BIN=$(CURDIR)/bin/rosetree WEB_CHECKS="types lib browser" web/test/run
+	@PATH="$$(.ci/node):$$PATH" ROSETREE_BIN=$(CURDIR)/bin/rosetree WEB_CHECKS="types lib browser" web/test/run
 
 lint: ## gofmt, vet, go fix, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -d . | head -50; echo "make lint: run gofmt -w on the files above"; exit 1; }
