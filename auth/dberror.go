@@ -58,13 +58,18 @@ func dbProblem(err error) error {
 
 // onPgError keeps a connection (true) or drops it. What met an identity that the database refused, or a
 // privilege that it should not need, is not given to anybody else; a standby after a switchover is useless.
+// A timeout may be a setting that a hostile statement left in the session, and would be the next one's too.
 func (db *DB) onPgError(_ *pgconn.PgConn, err *pgconn.PgError) bool {
 	if strings.HasPrefix(err.Code, "RT") || err.Code == "42501" {
 		db.metrics.isolation.WithLabelValues(isolationCode(err.Code)).Inc()
 		db.config.Log.Error("row security refused a statement: the connection is dropped", "code", err.Code, "message", err.Message)
 		return false
 	}
-	return !strings.EqualFold(err.Severity, "FATAL") && err.Code != "25006" && !strings.HasPrefix(err.Code, "57P0")
+	switch err.Code {
+	case "25006", "57P01", "57P02", "57P03", "57014", "55P03":
+		return false
+	}
+	return err.SeverityUnlocalized != "FATAL" && err.Severity != "FATAL"
 }
 
 func isolationCode(code string) string {
