@@ -42,6 +42,7 @@ type conn struct {
 	views     []*view         // watched portfolios
 	topics    []*subscription // notices, sessions, rollout
 	suspended bool
+	blind     bool      // account data waits until the session can be checked again
 	inbox     [][]byte  // messages that wait for the worker
 	inboxSize int       // their bytes
 	working   bool      // a worker is running

@@ -19,7 +19,7 @@
 //
 // # Locks
 //
-// A room's own lock (portfolio, auth) → conn.mu → shard.mu or Hub.mu. The hub calls no other room while it holds
-// one of its own locks. conn.mu is held over the one system call that cannot wait, because that is what
-// makes the mark exact.
+// A room's own lock (portfolio, auth) → conn.mu → shard.mu or Hub.mu. The hub calls no other room while
+// it holds one of its own locks, but for Sessions.Blind, which answers from memory. conn.mu is held over
+// the one system call that cannot wait, because that is what makes the mark exact.
 package hub

@@ -17,6 +17,7 @@ import (
 
 	"rosetree/auth"
 	"rosetree/internal/api"
+	"rosetree/portfolio"
 )
 
 func TestUpgradeIsRefusedWithAProblemBeforeTheSwitch(t *testing.T) {
@@ -419,6 +420,36 @@ func TestSessionUsedElsewhereLivesOn(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		if h.hub.Open() != 1 {
 			t.Error("closed")
+		}
+	})
+}
+
+func TestPortfolioPausesWhileNobodyCanTellIfTheSessionLives(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, h *house) {
+		h.market.tick("1", "AAPL")
+		c := h.dial("ana")
+		c.next("welcome")
+		c.send(`{"type":"subscribe","channel":"portfolio","portfolio":"p1"}`)
+		c.next("portfolio")
+		c.send(`{"type":"subscribe","channel":"prices","symbols":["AAPL"]}`)
+		c.next("prices")
+		h.sessions.sight(false)
+		v := h.portfolios.viewer()
+		v.Change(portfolio.Change{Version: 6})
+		v.Valuation(portfolio.Valuation{Version: 6, T: 1})
+		v.Change(portfolio.Change{Version: 7})
+		h.market.tick("2", "AAPL")
+		c.next("prices") // before any of the portfolio
+		began := time.Now()
+		time.AfterFunc(5*time.Second, func() { h.sessions.sight(true) })
+		for _, want := range []string{"portfolio 6", "valuation 6", "portfolio 7"} {
+			m, err := c.read()
+			if got := fmt.Sprint(m["type"], " ", m["version"]); err != nil || got != want {
+				t.Fatalf("%s, want %s", got, want)
+			}
+		}
+		if waited := time.Since(began); waited < 5*time.Second || waited > 5300*time.Millisecond {
+			t.Errorf("waited %v", waited)
 		}
 	})
 }

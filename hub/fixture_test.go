@@ -167,6 +167,7 @@ type sessions struct {
 	expires map[auth.SessionID]time.Time
 	recheck func(auth.Principal) (auth.Principal, error)
 	gone    map[auth.SessionID]bool
+	blind   bool
 	delay   time.Duration
 }
 
@@ -254,6 +255,18 @@ func (s *sessions) Recheck(_ context.Context, p auth.Principal) (auth.Principal,
 	defer s.mu.Unlock()
 	p.Expires = s.expires[p.Session]
 	return p, nil
+}
+
+func (s *sessions) Blind(auth.Principal) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.blind
+}
+
+func (s *sessions) sight(clear bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.blind = !clear
 }
 
 func (s *sessions) Renew(_ context.Context, p auth.Principal, token string) (auth.Principal, error) {

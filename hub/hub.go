@@ -59,6 +59,7 @@ type Sessions interface {
 	Watch(ctx context.Context, p auth.Principal, end func(auth.End)) (stop func(), now auth.Principal, err error)
 	Recheck(ctx context.Context, p auth.Principal) (auth.Principal, error)
 	Renew(ctx context.Context, p auth.Principal, token string) (auth.Principal, error)
+	Blind(p auth.Principal) bool // whether p still holds cannot be told at the moment
 }
 
 // Market is what things cost. Implemented by *prices.Book.
@@ -128,6 +129,7 @@ type Hub struct {
 	open     map[*conn]struct{}
 	counts   map[countKey]int // open sockets
 	draining bool
+	blind    map[*conn]struct{} // whose account data waits; see blind.go
 
 	empty   chan struct{} // closed when draining and nothing is open
 	emptied func()        // closes empty, once
@@ -140,7 +142,7 @@ func New(cfg Config, d Deps) *Hub {
 	h := &Hub{cfg: cfg, sessions: d.Sessions, market: d.Market, portfolios: d.Portfolios, operations: d.Calls, topics: map[string]*topic{},
 		address: d.Address, log: d.Log, start: time.Now(), tickers: tickers{by: map[prices.Symbol]*ticker{}},
 		admission: make(chan struct{}, max(cfg.Upgrades, 1)), rechecking: make(chan struct{}, 64),
-		open: map[*conn]struct{}{}, counts: map[countKey]int{}, empty: make(chan struct{})}
+		open: map[*conn]struct{}{}, blind: map[*conn]struct{}{}, counts: map[countKey]int{}, empty: make(chan struct{})}
 	h.emptied = sync.OnceFunc(func() { close(h.empty) })
 	if h.address == nil {
 		h.address = peerAddress

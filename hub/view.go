@@ -24,12 +24,14 @@ type view struct {
 
 	// guarded by c.mu
 	stop    func()
-	open    bool     // acknowledged, so that messages go to the queue
-	gone    bool     // nothing follows
-	waiting [][]byte // what came before the acknowledgement
-	pending portfolio.Valuation
+	open    bool                  // acknowledged, so that messages go to the queue
+	gone    bool                  // nothing follows
+	waiting [][]byte              // what came before the acknowledgement, or while the session cannot be checked
+	pending portfolio.Valuation   // what prices did since the last valuation message
 	places  map[prices.Symbol]int // of pending's holdings
-	next    int64                 // when the next valuation may go
+
+	waitingSize int
+	next        int64 // when the next valuation may go
 }
 
 func newView(c *conn, m channelMessage) *view {
@@ -108,10 +110,10 @@ func orEmpty[T any](list []T) []T {
 func (v *view) push(message []byte) {
 	switch {
 	case v.gone:
-	case v.open:
+	case v.open && !v.c.paused():
 		v.c.queue(message)
 	default:
-		v.waiting = append(v.waiting, message)
+		v.hold(message)
 	}
 }
 
@@ -126,7 +128,7 @@ func (v *view) forget() {
 func (v *view) close() {
 	v.c.mu.Lock()
 	stop := v.stop
-	v.stop, v.open, v.waiting = nil, false, nil
+	v.stop, v.open, v.waiting, v.waitingSize = nil, false, nil, 0
 	v.forget()
 	v.c.mu.Unlock()
 	if stop != nil {
@@ -137,7 +139,7 @@ func (v *view) close() {
 // appendValuations appends what prices did since the last time.
 func (c *conn) appendValuations(s *shard, b []byte, now int64) []byte {
 	for _, v := range c.views {
-		if !v.open || !v.valued() {
+		if !v.open || !v.valued() || c.paused() {
 			continue
 		}
 		if now < v.next {
@@ -224,13 +226,13 @@ func (c *conn) letThrough(v *view, stop func(), recovered bool, ack *subscribed)
 		c.queue(encode(ack))
 	}
 	waiting := v.waiting
-	v.waiting = nil
+	v.waiting, v.waitingSize = nil, 0
 	if c.end != nil || v.gone || c.suspended {
 		return false
 	}
 	v.stop, v.open = stop, true
 	for _, message := range waiting {
-		c.queue(message)
+		v.push(message)
 	}
 	return true
 }
