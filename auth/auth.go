@@ -3,9 +3,11 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
@@ -34,6 +36,9 @@ type Auth struct {
 	turned   chan struct{} // the rollout's row may have changed
 	legacy   *legacyTokens
 	people   *people
+	guarded  *window // of the session path: what the guard judges
+	guard    *guard
+	shadow   *shadow
 
 	// CountSockets is how many live sockets a session has on this server. Set before Run, by who holds the sockets.
 	CountSockets SocketCounter
@@ -67,7 +72,11 @@ func New(cfg Config, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg pr
 	a.turned = make(chan struct{}, 1)
 	a.legacy = newLegacyTokens(cfg, a.keys.legacy)
 	a.people = newPeople(a)
-	a.ends = newRevoker(revokerConfig{watchConfig: watchConfig{Server: serverName()}, Tags: a.keys.utags, Absolute: cfg.SessionAbsoluteTTL,
+	server := serverName()
+	a.guarded = newWindow()
+	a.guard = newGuard(a.guarded, a.switches, server, log, reg)
+	a.shadow = newShadow(a.twinOf, a.met)
+	a.ends = newRevoker(revokerConfig{watchConfig: watchConfig{Server: server}, Tags: a.keys.utags, Absolute: cfg.SessionAbsoluteTTL,
 		MaxBlind: cfg.MaxBlind, Switched: a.switched}, db, rdb, log, reg)
 	a.ends.watch.consult = a.consultsRedis
 	a.switches.onChange(a.follow)
@@ -80,7 +89,24 @@ func (a *Auth) Run(ctx context.Context) error {
 	g.Go(func() error { return a.touched.run(ctx) })
 	g.Go(func() error { return a.switches.run(ctx, a.turned) })
 	g.Go(func() error { return a.ends.run(ctx) })
+	g.Go(func() error { return a.guard.run(ctx) })
+	g.Go(func() error { return a.shadow.run(ctx) })
 	return g.Wait()
+}
+
+// WaitReady returns when this server knows what was revoked and how the switches stand. Before that every request is
+// answered "unavailable"; who listens earlier only gives worse answers.
+func (a *Auth) WaitReady(ctx context.Context) error {
+	for {
+		if _, err := a.switches.now(); err == nil && a.ends.ledger.isLoaded() {
+			return nil
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("auth: the ledger and the switches cannot be read: %w", ctx.Err())
+		}
+	}
 }
 
 // switched is called by the ledger's feed, which hears of the rollout's row on the same connection.

@@ -46,19 +46,24 @@ func (a *Auth) authenticate(ctx context.Context, c credential, ip string) (Princ
 	validated := time.Duration(0)
 	if c.form == formSession {
 		validated = took
+		a.guarded.record(isOurs(err), took)
 	}
 	a.recent.record(isOurs(err), validated)
 	return p, err
 }
 
 func (a *Auth) verify(ctx context.Context, c credential, ip string) (Principal, error) {
+	if c.form == formNone {
+		return Principal{}, errNoCredential
+	}
 	switches, err := a.switches.now()
+	if err == nil && !a.ends.ledger.isLoaded() {
+		err = errStarting // what was revoked before the start is not known yet
+	}
 	if err != nil {
 		return Principal{}, err
 	}
 	switch c.form {
-	case formNone:
-		return Principal{}, errNoCredential
 	case formSession:
 		return a.verifySession(ctx, c, ip)
 	case formLegacy:
@@ -134,6 +139,7 @@ func (a *Auth) verifyLegacy(ctx context.Context, raw string, switches Switches) 
 		return Principal{}, errBadCredential
 	}
 	if e, denied := a.ends.denied.check(claims.principal(RoleUser)); denied {
+		a.shadow.compare(claims.principal(RoleUser), false)
 		return Principal{}, endProblem(e)
 	}
 	if id := claims.session(); isSessionID(string(id)) && !switches.Rollback {
@@ -145,7 +151,9 @@ func (a *Auth) verifyLegacy(ctx context.Context, raw string, switches Switches) 
 	if err != nil {
 		return Principal{}, err
 	}
-	return claims.principal(u.Role), nil
+	p := claims.principal(u.Role)
+	a.shadow.compare(p, true)
+	return p, nil
 }
 
 // askRedis reads through the breaker. "No such session" is an answer and no failure.

@@ -44,6 +44,7 @@ func (a *Auth) issue(ctx context.Context, u User, from origin, action string) (g
 	s := Session{User: u.ID, Role: u.Role, IssuedAt: now, AuthAt: now, SeenAt: now, Ends: now.Add(a.cfg.SessionAbsoluteTTL), Idle: a.cfg.SessionIdleTTL,
 		Device: from.device, UserAgent: shorten(from.userAgent, 256), IP: from.ip}
 	g, err := a.open(ctx, u, s, mintToken(a.keys.utag(u.ID)), "", action)
+	a.guarded.record(isOurs(err), 0)
 	if errors.Is(err, errRedisDown) && switches.LegacyEnabled && a.legacy.canSign() {
 		return a.issueLegacy(ctx, u, from, action) // a log-in that the old path can still serve is no reason for a 503
 	}
@@ -53,9 +54,9 @@ func (a *Auth) issue(ctx context.Context, u User, from origin, action string) (g
 const insertSession = `INSERT INTO app.sessions (id, user_id, via, device_name, platform, user_agent, ip, created_at, last_seen_at, expires_at, verifier, auth_at, idle_ms, legacy_id)
 	VALUES ($1, $2::uuid, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11, $12, $13)`
 
-func (s Session) queue(b *pgx.Batch, via Via) {
-	b.Queue(insertSession, string(s.ID), string(s.User), string(via), s.Device.Name, s.Device.Platform, s.UserAgent, s.IP,
-		s.IssuedAt, s.Ends, s.verifier, s.AuthAt, s.Idle.Milliseconds(), string(s.Legacy))
+func (s Session) row(via Via) []any {
+	return []any{string(s.ID), string(s.User), string(via), s.Device.Name, s.Device.Platform, s.UserAgent, s.IP,
+		s.IssuedAt, s.Ends, s.verifier, s.AuthAt, s.Idle.Milliseconds(), string(s.Legacy)}
 }
 
 // open makes a session in Redis and then its record, the records' ends of those that gave way, and the line in the audit log, in one transaction.
@@ -95,7 +96,7 @@ func (a *Auth) undo(ctx context.Context, id, once SessionID) {
 
 func (a *Auth) record(ctx context.Context, s Session, gone []SessionID, action string) error {
 	var b pgx.Batch
-	s.queue(&b, ViaSession)
+	b.Queue(insertSession, s.row(ViaSession)...)
 	for _, id := range gone {
 		r, err := a.ends.row(Target{Kind: KindSession, Session: id}, Actor{As: "system"}, Reason{Code: EndReplaced})
 		if err != nil {
@@ -137,7 +138,7 @@ func (a *Auth) issueLegacy(ctx context.Context, u User, from origin, action stri
 	s := Session{ID: SessionID(newID()), User: u.ID, Role: u.Role, IssuedAt: now, AuthAt: now, SeenAt: now, Ends: now.Add(a.cfg.SessionAbsoluteTTL),
 		Idle: a.cfg.SessionAbsoluteTTL, Device: from.device, UserAgent: shorten(from.userAgent, 256), IP: from.ip}
 	var b pgx.Batch
-	s.queue(&b, ViaLegacy)
+	b.Queue(insertSession, s.row(ViaLegacy)...)
 	AuditEntry{Actor: string(u.ID), Action: action, Subject: string(s.ID), IP: s.IP, Outcome: "ok",
 		Detail: map[string]any{"auth": ViaLegacy, "device": s.Device.Name}}.queue(&b)
 	if err := a.rows.Do(ctx, &b); err != nil {

@@ -21,7 +21,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		logins:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rosetree_auth_logins_total", Help: "Log-ins and registrations by result: ok, refused (wrong password), limited, failed (our fault)."}, []string{"result"}),
 		hashQueue:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "rosetree_auth_hash_queue_depth", Help: "Log-ins that wait for or have a permit to hash."}),
 		badTokens:  prometheus.NewCounter(prometheus.CounterOpts{Name: "rosetree_auth_bad_tokens_total", Help: "Well-formed session tokens that no session has: expired ones, or somebody guesses."}),
-		shadow:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rosetree_auth_shadow_total", Help: "Comparisons of the two paths after the answer: match, mismatch, accepts_more (the new path accepts what the old one refuses), dropped, failed."}, []string{"result"}),
+		shadow:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rosetree_auth_shadow_total", Help: "Comparisons of the two paths after the answer: match, mismatch, absent (no session stands for the token), accepts_more (the new path accepts what the old one refuses), dropped, failed."}, []string{"result"}),
 		percentage: prometheus.NewGauge(prometheus.GaugeOpts{Name: "rosetree_auth_rollout_percent", Help: "Share of users whose log-ins get a session, as this server follows it."}),
 		degraded:   prometheus.NewCounter(prometheus.CounterOpts{Name: "rosetree_auth_degraded_accept_total", Help: "Requests accepted by a fallback token while Redis could not be asked."}),
 	}

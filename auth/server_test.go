@@ -211,6 +211,9 @@ func (s *server) login(email, transport string) (*client, grantView) {
 	return c, g
 }
 
+// newRegistry is a registry that nothing gathers.
+func newRegistry() *prometheus.Registry { return prometheus.NewRegistry() }
+
 func (s *server) owner() *pgx.Conn {
 	s.t.Helper()
 	conn, err := pgx.Connect(s.t.Context(), s.db.OwnerURL)

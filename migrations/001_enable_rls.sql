@@ -227,6 +227,7 @@ CREATE TABLE IF NOT EXISTS app.sessions (
   end_reason   text,
   ended_by     text);
 CREATE INDEX IF NOT EXISTS sessions_user ON app.sessions (user_id, created_at DESC);
+CREATE INDEX IF NOT EXISTS sessions_legacy ON app.sessions (legacy_id) WHERE legacy_id <> '';
 CREATE INDEX IF NOT EXISTS sessions_live ON app.sessions (last_seen_at DESC, id) WHERE ended_at IS NULL;
 CREATE TABLE IF NOT EXISTS app.revocations (
   id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
