@@ -52,6 +52,6 @@ func newRoot() (*cobra.Command, *bool) {
 			started = true
 		},
 	}
-	root.AddCommand(newVersion(), newHealth(), newLoad(), newMigrate())
+	root.AddCommand(newVersion(), newHealth(), newLoad(), newMigrate(), newCheck())
 	return root, &started
 }
