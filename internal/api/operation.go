@@ -197,7 +197,7 @@ func Decode(data []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
-		return decodeProblem(err)
+		return decodeProblem(err, reflect.TypeOf(v))
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return BadRequest("more than one JSON value")
@@ -205,13 +205,13 @@ func Decode(data []byte, v any) error {
 	return nil
 }
 
-func decodeProblem(err error) error {
+func decodeProblem(err error, into reflect.Type) error {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
 	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		p := BadRequest("expected %s, not %s", jsonType(wrong.Type), wrong.Value)
-		p.Field = wrong.Field
+		p.Field = fieldPath(into, wrong.Field)
 		return p
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
@@ -226,6 +226,21 @@ func decodeProblem(err error) error {
 		return BadRequest("the JSON ends too early")
 	}
 	return BadRequest("%s", strings.TrimPrefix(fmt.Sprint(err), "json: "))
+}
+
+// fieldPath is path as the client wrote it: encoding/json puts the Go names of embedded structs in it.
+func fieldPath(t reflect.Type, path string) string {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	first, rest, nested := strings.Cut(path, ".")
+	if !nested || t.Kind() != reflect.Struct {
+		return path
+	}
+	if f, ok := t.FieldByName(first); ok && f.Anonymous {
+		return fieldPath(f.Type, rest)
+	}
+	return path
 }
 
 func jsonType(t reflect.Type) string {

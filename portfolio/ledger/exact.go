@@ -143,6 +143,12 @@ func (e Exact) Round(places int32) decimal.Decimal {
 	return decimal.NewFromBigInt(n, -places)
 }
 
+// Floor is the greatest whole number that is not above e.
+func (e Exact) Floor() *big.Int {
+	num, den := e.parts()
+	return new(big.Int).Div(num, den) // den > 0: Div rounds down
+}
+
 // Digits is e to so many significant digits, for unit prices and rates, without trailing zeros.
 func (e Exact) Digits(significant int32) decimal.Decimal {
 	if e.IsZero() {

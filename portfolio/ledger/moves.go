@@ -113,6 +113,9 @@ func (p *position) transferIn(f *fact) {
 func (p *position) adjust(f *fact) {
 	p.charge(f, f.Fee, f.Tax)
 	want, held := p.chain.units(f.Quantity), new(big.Int).Set(p.pool.held())
+	if want.Sign() < 0 {
+		want.SetInt64(0) // only a hand with SQL can write this
+	}
 	if f.hasValue() || held.Sign() < 0 {
 		if held.Sign() != 0 {
 			p.depart(p.pool.take(held.Abs(held)))

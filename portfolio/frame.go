@@ -1,0 +1,240 @@
+package portfolio
+
+import (
+	"context"
+	"math/big"
+	"time"
+
+	"rosetree/portfolio/ledger"
+)
+
+// turns is in how many parts a frame is divided: portfolios take turns, so that there is no burst.
+const turns = 10
+
+// flush sends valuations: each watched portfolio at most once per frame, and only where a price of its
+// own has moved.
+func (s *Service) flush(ctx context.Context) error {
+	turn := uint64(0)
+	return every(ctx, s.config.Frame/turns, func() {
+		turn = (turn + 1) % turns
+		for _, l := range s.all() {
+			if l.turn == turn {
+				l.frame()
+			}
+		}
+	})
+}
+
+// driftCheck is after how many frames a portfolio's running sums are compared with full ones.
+const driftCheck = 64
+
+// frame sends what moved since the last one.
+func (l *live) frame() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.book
+	if b == nil || len(l.viewers) == 0 {
+		return
+	}
+	moved, renew := l.moves(b)
+	if renew {
+		l.revalue() // a new session has begun: the day change counts from another close
+		b = l.book
+		for i := range b.rows {
+			moved = append(moved[:i], i)
+		}
+	}
+	if len(moved) == 0 {
+		return
+	}
+	if b.frames++; b.frames%driftCheck == 0 && b.drifted() {
+		l.service.metrics.drift.Inc()
+		l.service.log.Error("portfolio: running sums drifted", "portfolio", l.id)
+		l.revalue()
+		b = l.book
+	}
+	v, ok := l.quick(b, moved)
+	if !ok {
+		v = l.exact(b, moved)
+	}
+	l.service.metrics.valuations.Inc()
+	l.show(v)
+}
+
+func (l *live) show(v Valuation) {
+	var hidden *Valuation
+	for _, w := range l.viewers {
+		if !w.hides() {
+			w.viewer.Valuation(v)
+			continue
+		}
+		if hidden == nil {
+			h := v
+			h.Holdings, h.Totals = hideMarks(v.Holdings), hideTotals(v.Totals)
+			hidden = &h
+		}
+		w.viewer.Valuation(*hidden)
+	}
+}
+
+// moves brings rows to the newest prices and lists those whose price, freshness or rate has changed.
+// renew is true where a session has begun.
+func (l *live) moves(b *valuation) (moved []int, renew bool) {
+	for i := range b.slots {
+		s := &b.slots[i]
+		if _, _, _, count := s.exchange.now(l.service, l.rates); count != s.count {
+			s.count, s.moved = count, true
+		} else {
+			s.moved = false
+		}
+	}
+	moved = l.moved[:0]
+	for i := range b.rows {
+		r := &b.rows[i]
+		st := r.ticker.state()
+		if st.generation != r.seen {
+			if !st.day.Equal(r.day) || st.previous.Valid != r.before.Valid || st.previous.Valid && !st.previous.Decimal.Equal(r.before.Decimal) {
+				renew = true
+			}
+			r.seen = st.generation
+			b.price(r, st)
+		} else if !b.slots[r.slot].moved {
+			continue
+		}
+		moved = append(moved, i)
+	}
+	l.moved = moved
+	return moved, renew
+}
+
+// quick makes a valuation in whole numbers; ok is false where something has no room in them, or is not known.
+func (l *live) quick(b *valuation, moved []int) (v Valuation, ok bool) {
+	total := fixed{}
+	for i := range b.slots {
+		s := &b.slots[i]
+		_, rate, exact, _ := s.exchange.now(l.service, l.rates)
+		if !exact || s.unpriced > 0 {
+			return v, false
+		}
+		worth, ok := s.sum.times(rate)
+		if !ok || !worth.small() {
+			return v, false
+		}
+		total, s.rate = total.plus(worth), rate
+	}
+	p := printer{buf: l.text[:0]}
+	v = Valuation{Version: l.settings.version, Holdings: make([]Mark, len(moved)), Totals: b.fixedTotals, T: time.Now().UnixMilli()}
+	for k, i := range moved {
+		if !p.mark(&v.Holdings[k], b, &b.rows[i]) {
+			return v, false
+		}
+	}
+	if !p.totals(&v.Totals, b, total) {
+		return v, false
+	}
+	p.finish()
+	l.text = p.buf
+	return v, true
+}
+
+// printer writes many figures into one string.
+type printer struct {
+	buf   []byte
+	spots []spot
+}
+
+type spot struct {
+	to         *Figure
+	from, past int
+}
+
+func (p *printer) money(to *Figure, f fixed, scale, places int) bool {
+	n, ok := f.round(scale - places)
+	if ok {
+		from := len(p.buf)
+		p.buf = appendFixed(p.buf, n, places)
+		p.spots = append(p.spots, spot{to, from, len(p.buf)})
+	}
+	return ok
+}
+
+func (p *printer) finish() {
+	text := string(p.buf)
+	for _, s := range p.spots {
+		*s.to = Figure(text[s.from:s.past])
+	}
+}
+
+// mark shows a row; false where something of it has no room. What is not known stays null.
+func (p *printer) mark(m *Mark, b *valuation, r *row) bool {
+	s := &b.slots[r.slot]
+	st := r.ticker.state()
+	m.Symbol, m.Price = r.ticker.symbol, st.shown
+	if st.freshness != r.fresh {
+		r.fresh, m.Freshness = st.freshness, st.freshness
+	}
+	base, ok := r.value.times(s.rate)
+	ok = ok && base.small() && r.value.small() && r.known && p.money(&m.Value, r.value, valueScale, r.places) &&
+		p.money(&m.Unrealised, r.value.less(r.cost), valueScale, r.places)
+	if ok && r.reference.ok {
+		ok = p.money(&m.DayChange, base.less(r.reference), baseScale, b.places)
+	}
+	if ok && s.exchange.from != s.exchange.to {
+		m.Foreign = true
+		ok = p.money(&m.ValueBase, base, baseScale, b.places) && p.money(&m.UnrealisedBase, base.less(r.costBase), baseScale, b.places)
+	}
+	return ok
+}
+
+func (p *printer) totals(t *Totals, b *valuation, worth fixed) bool {
+	if !b.cost.ok || !b.reference.ok || !b.pnl.ok || !b.cash.ok {
+		return false
+	}
+	day := worth.less(b.reference)
+	t.DayChangePct = b.dayPercent(day)
+	return p.money(&t.Value, worth.less(b.cash), baseScale, b.places) &&
+		p.money(&t.Unrealised, worth.less(b.cost), baseScale, b.places) &&
+		p.money(&t.DayChange, day, baseScale, b.places) &&
+		p.money(&t.TotalPnL, worth.less(b.pnl), baseScale, b.places)
+}
+
+// dayPercent is the day change in per cent of what was there when the day began.
+func (b *valuation) dayPercent(day fixed) Figure {
+	if b.dayStart.Value.IsZero() {
+		return ""
+	}
+	hi, lo := day.abs()
+	n := new(big.Int).SetUint64(hi)
+	n.Lsh(n, 64).Or(n, new(big.Int).SetUint64(lo))
+	if day.hi < 0 {
+		n.Neg(n)
+	}
+	return percent(ledger.Amount{Value: ledger.Fraction(n, scale24)}, b.dayStart)
+}
+
+var scale24 = new(big.Int).Exp(big.NewInt(10), big.NewInt(baseScale), nil)
+
+// exact makes the same valuation with fractions: slower, without limits.
+func (l *live) exact(b *valuation, moved []int) Valuation {
+	v := l.view()
+	list := v.all()
+	out := Valuation{Version: l.settings.version, Holdings: make([]Mark, 0, len(moved)), Totals: v.sum(list).show(v.base), T: time.Now().UnixMilli()}
+	for _, x := range list {
+		for _, i := range moved {
+			r := &b.rows[i]
+			if r.ticker.symbol != x.inst.Symbol || x.quantity.IsZero() {
+				continue
+			}
+			h := x.show(v.base, false)
+			m := Mark{Symbol: h.Symbol, Price: h.Price, Value: h.Value, DayChange: h.DayChange, Unrealised: h.Unrealised}
+			if x.currency != v.base {
+				m.Foreign, m.ValueBase, m.UnrealisedBase = true, h.ValueBase, h.UnrealisedBase
+			}
+			if h.Freshness != r.fresh {
+				r.fresh, m.Freshness = h.Freshness, h.Freshness
+			}
+			out.Holdings = append(out.Holdings, m)
+		}
+	}
+	return out
+}

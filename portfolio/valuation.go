@@ -1,0 +1,156 @@
+package portfolio
+
+import (
+	"slices"
+	"time"
+
+	"github.com/shopspring/decimal"
+
+	"rosetree/portfolio/ledger"
+	"rosetree/prices"
+)
+
+// valuation is what a frame needs of a watched portfolio: its open holdings as whole numbers, and a
+// running sum per currency. It is made anew with each version; live.mu guards it.
+type valuation struct {
+	rows  []row
+	slots []slot
+
+	// Exact constants of this version, in the base currency.
+	cost, reference, cash, pnl constant // pnl: cost − realised − income + charges
+	dayStart                   ledger.Amount
+	fixedTotals                Totals // what no price moves, as shown
+	places                     int
+	frames                     int
+}
+
+// row is one open holding.
+type row struct {
+	ticker *ticker
+	slot   int
+	places int // of its currency's minor unit
+	seen   uint64
+	fresh  Freshness
+	day    time.Time
+	before decimal.NullDecimal
+
+	units     int64 // quantity · multiplier in 1e-8
+	exact     bool  // units says it all
+	value     fixed // in 1e-16; part of the slot's sum
+	priced    bool
+	known     bool     // its constants are known and fit
+	cost      constant // in 1e-16 of the holding's currency
+	costBase  constant // in 1e-24
+	reference constant // in 1e-24: worth when the day began, plus what was bought since
+}
+
+// slot is one currency of the holdings.
+type slot struct {
+	exchange *exchange
+	count    uint64
+	moved    bool  // in the frame under way
+	rate     int64 // in 1e-8; of the frame under way
+	sum      fixed // of the rows' values, in 1e-16
+	unpriced int   // rows without a price, or on the exact path
+}
+
+// revalue makes l.book anew; mu is held.
+func (l *live) revalue() {
+	if len(l.viewers) == 0 {
+		l.book = nil
+		return
+	}
+	v := l.view()
+	list := v.all()
+	t := v.sum(list)
+	base := l.settings.base
+	b := &valuation{fixedTotals: t.show(base), places: int(minorUnit(base)),
+		cost: newConstant(t.cost, baseScale), reference: newConstant(t.reference.Add(t.bought), baseScale), cash: newConstant(negative(t.cash), baseScale),
+		pnl: newConstant(t.cost.Sub(t.realised).Sub(t.income).Add(t.charges), baseScale)}
+	b.dayStart = ledger.Amount{Value: t.reference.Value, Missing: t.dayChange.Missing}
+	if t.bought.Value.Sign() > 0 {
+		b.dayStart.Value = b.dayStart.Value.Add(t.bought.Value)
+	}
+	for _, x := range list {
+		if !x.quantity.IsZero() {
+			b.rows = append(b.rows, l.row(b, x))
+		}
+	}
+	for _, m := range l.state.Money {
+		for currency, balance := range m.Cash {
+			if currency != base && !balance.IsZero() {
+				b.cash.ok = false // its worth moves: the exact path
+			}
+		}
+	}
+	l.book = b
+}
+
+// ticker is the shared one, or, for an instrument that only the owner knows, one that stands still.
+func (l *live) ticker(symbol prices.Symbol) *ticker {
+	t := l.service.ticker(symbol)
+	m, manual := l.own[symbol]
+	if t.state().generation > 0 || !manual || !m.price.Valid {
+		return t
+	}
+	still := &ticker{symbol: symbol}
+	still.set(m.quoted(), 1)
+	return still
+}
+
+func negative(a ledger.Amount) ledger.Amount { return ledger.Amount{}.Sub(a) }
+
+func (l *live) row(b *valuation, x *valued) row {
+	r := row{ticker: l.ticker(x.inst.Symbol), places: int(minorUnit(x.currency)), slot: l.slot(b, x.currency)}
+	r.units, r.exact = units(x.quantity.Mul(ledger.FromDecimal(x.multiplier())).Decimal(18))
+	if r.exact && x.quantity.Mul(ledger.FromDecimal(x.multiplier())).Cmp(ledger.FromDecimal(decimal.New(r.units, -unitScale))) != 0 {
+		r.exact = false
+	}
+	r.cost, r.costBase = newConstant(x.cost, valueScale), newConstant(x.costBase, baseScale)
+	r.reference = newConstant(x.reference.Add(x.bought), baseScale)
+	r.known = r.cost.ok && r.costBase.ok
+	st := r.ticker.state()
+	r.seen, r.fresh, r.day, r.before = st.generation, st.freshness, st.day, st.previous
+	b.slots[r.slot].unpriced++
+	b.price(&r, st)
+	return r
+}
+
+func (l *live) slot(b *valuation, currency string) int {
+	i := slices.IndexFunc(b.slots, func(s slot) bool { return s.exchange.from == currency })
+	if i < 0 {
+		i = len(b.slots)
+		b.slots = append(b.slots, slot{exchange: l.service.exchange(currency, l.settings.base)})
+		_, _, _, b.slots[i].count = b.slots[i].exchange.now(l.service, l.rates)
+	}
+	return i
+}
+
+// price brings a row to a price, and its currency's sum along: a delta, exact, so that sums never drift.
+func (b *valuation) price(r *row, st *ticked) {
+	s := &b.slots[r.slot]
+	value, priced := fixed{}, false
+	if r.exact && st.exact && st.generation > 0 {
+		value, priced = product(r.units, st.units), true
+	}
+	if priced != r.priced {
+		s.unpriced += map[bool]int{true: -1, false: 1}[priced]
+	}
+	s.sum = s.sum.plus(value.minus(r.value))
+	r.value, r.priced = value, priced
+}
+
+// drifted compares the running sums with full ones. They must be equal.
+func (b *valuation) drifted() bool {
+	sums := make([]fixed, len(b.slots))
+	for i := range b.rows {
+		r := &b.rows[i]
+		sums[r.slot] = sums[r.slot].plus(r.value)
+	}
+	for i := range b.slots {
+		if sums[i] != b.slots[i].sum {
+			return true
+		}
+	}
+	return false
+}
