@@ -22,10 +22,18 @@ export const rows = new Map();
 
 /** @type {import('./rosetree.js').Portfolio|null} */ let stream = null;
 
-/** @param {string} [wanted] */
+/** Why the portfolios could not be read, or null. */
+export const trouble = signal(/** @type {Error|null} */ (null));
+
+/** Reads which portfolios there are and opens one. @param {string} [wanted] */
 export async function load(wanted) {
-  const answer = await get('/api/portfolios');
-  portfolios.value = answer.portfolios ?? answer;
+  trouble.value = null;
+  try {
+    portfolios.value = (await get('/api/portfolios')).portfolios;
+  } catch (e) {
+    trouble.value = /** @type {Error} */ (e);
+    return;
+  }
   const list = portfolios.value ?? [];
   const id = [wanted, settings.value.portfolio].find((id) => list.some((p) => p.id === id)) ?? list[0]?.id;
   if (id) open(id);

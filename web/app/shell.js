@@ -37,13 +37,13 @@ function Top() {
   const shown = links.filter(([to]) => to !== '/admin' || user?.role === 'admin');
   const at = (/** @type {string} */ to) => (path.value === to ? 'page' : undefined);
   return html`<header class="top"><div>
-      <a class="brand" href="/"><img src="/favicon.ico" alt="" /><span class="wide">rosetree</span></a>
+      <a class="brand" href="/" aria-label="Rosetree"><img src="/favicon.ico" alt="" /><span class="wide">rosetree</span></a>
       ${user && html`<nav class="nav" aria-label="Pages">${shown.map(([to, text]) => html`<a href=${to} aria-current=${at(to)}>${text}</a>`)}</nav>`}
       <span class="grow"></span>
       ${user && html`<span role="status"><${Pill} /></span>`}
       <button type="button" class="btn quiet icon" title="Light or dark (t)" aria-label=${isDark() ? 'Light theme' : 'Dark theme'} onClick=${nextTheme}><${Icon} name="sun" /></button>
       ${user && html`<button type="button" class="btn quiet icon" title="Hide amounts (p)" aria-label="Hide amounts" aria-pressed=${hide ? 'true' : 'false'} onClick=${() => set({ hide: !hide })}><${Icon} name="eye" /></button>
-      <${Menu} title="Account" label=${html`<span class="wide">${user.display_name || user.email || 'Account'}</span><${Icon} name="down" size="14" />`}>
+      <${Menu} title="Account" label=${html`<span class="sr">Account</span><span class="wide">${user.display_name || user.email || 'Account'}</span><${Icon} name="down" size="14" />`}>
         <p class="who">${user.display_name && html`<b>${user.display_name}</b><br />`}${user.email}</p>
         <a href="/settings">Settings</a><a href="/sessions">Sessions</a><a href="/status">Status</a><a href="/docs">Documentation</a><hr />
         <button type="button" onClick=${logOut}>Log out</button>

@@ -63,7 +63,7 @@ export function Menu({ label, children, kind = 'btn quiet slim', title, left }) 
     return () => { removeEventListener('pointerdown', away); removeEventListener('keydown', key); };
   }, [open]);
   return html`<div class=${left ? 'menu left' : 'menu'} ref=${ref}>
-    <button type="button" class=${kind} aria-expanded=${open ? 'true' : 'false'} title=${title} aria-label=${title} onClick=${() => setOpen(!open)}>${label}</button>
+    <button type="button" class=${kind} aria-expanded=${open ? 'true' : 'false'} title=${title} onClick=${() => setOpen(!open)}>${label}</button>
     ${open && html`<div onClick=${(/** @type {any} */ e) => e.target.closest('a,button') && setOpen(false)}>${children}</div>`}
   </div>`;
 }

@@ -1,7 +1,7 @@
 import { Delta, Dialog, Field, Icon, Menu, Segments, Trouble, later, useAsked, useForm } from '../ui.js';
 import { float, money, percent } from '../format.js';
 import { client } from '../live.js';
-import { create, current, open, paintedAt, portfolios, rows, summary, symbols, totals, base } from '../portfolio.js';
+import { create, current, load, open, paintedAt, portfolios, rows, summary, symbols, totals, trouble, base } from '../portfolio.js';
 import { Holdings } from './holdings.js';
 import { adding, shown } from './shown.js';
 import { html, signal, useEffect, useRef, useState } from '../vendor/preact.js';
@@ -16,6 +16,7 @@ const ranges = ['1D', '1W', '1M', 'YTD', '1Y', 'ALL'];
 export function Home() {
   useEffect(() => { document.title = 'Portfolio · Rosetree'; }, []);
   const list = portfolios.value;
+  if (trouble.value && !list) return html`<div class="card empty"><${Trouble} error=${trouble.value} /><button type="button" class="btn primary" onClick=${() => load()}>Try again</button></div>`;
   if (list && !list.length) return html`<${Welcome} />${creating.value && html`<${NewPortfolio} />`}`;
   return html`<${Hero} /><${Allocation} /><${Holdings} />
     ${adding.value && current.value && html`<${AddTransaction} initial=${adding.value} close=${() => { adding.value = null; }} />`}

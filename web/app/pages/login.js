@@ -23,17 +23,17 @@ export function Login() {
       ? await post('/api/auth/register', { email, password, ...(display_name && { display_name }) })
       : await post('/api/auth/login', { email, password, device: device() });
     begun(answer);
-    load().catch(() => go('/status'));
+    load();
     go(where);
   });
   useEffect(() => { document.title = 'Log in · Rosetree'; }, []);
   return html`<div class="gate">
-    <div class="art"><a class="brand" href="/status"><img src="/favicon.ico" alt="" />rosetree</a>
-      <div><h1>What you own, and what it is worth this second.</h1><p>Live prices, exact figures, and every device signed in at a glance: end one, and it is gone before you look up.</p></div>
+    <aside class="art" aria-label="Rosetree"><a class="brand" href="/status"><img src="/favicon.ico" alt="" />rosetree</a>
+      <div><p class="claim">What you own, and what it is worth this second.</p><p>Live prices, exact figures, and every device signed in at a glance: end one, and it is gone before you look up.</p></div>
       <svg viewBox="0 0 530 140" preserveAspectRatio="none" aria-hidden="true"><path d=${`${curve}V140H0z`} fill="#fff" opacity=".12" /><path d=${curve} fill="none" stroke="#fff" stroke-width="2.5" vector-effect="non-scaling-stroke" /></svg>
-    </div>
+    </aside>
     <main><form onSubmit=${form.submit} key=${String(fresh)}>
-      <h2>${fresh ? 'Create an account' : 'Log in'}</h2>
+      <h1>${fresh ? 'Create an account' : 'Log in'}</h1>
       ${fresh && html`<${Field} label="Name" name="display_name" autocomplete="name" maxlength="80" error=${form.error} />`}
       <${Field} label="E-mail" name="email" type="email" autocomplete="username" required autofocus error=${form.error} />
       <${Field} label="Password" name="password" type="password" autocomplete=${fresh ? 'new-password' : 'current-password'} required minlength=${fresh ? 8 : undefined} hint=${fresh ? 'At least 8 characters; a sentence is best.' : ''} error=${form.error} />

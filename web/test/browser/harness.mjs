@@ -63,6 +63,7 @@ const complaints = new Map();
  */
 export async function page(context) {
   const p = await context.newPage();
+  p.setDefaultTimeout(10_000);
   /** @type {{text:string}[]} */ const list = [];
   complaints.set(p, list);
   p.on('console', (m) => m.type() === 'error' && list.push({ text: `console: ${m.text()} (${m.location().url})` }));
@@ -106,4 +107,16 @@ export async function accessible(p, where) {
 export async function moves(p, selector, timeout = 10_000) {
   const before = await p.textContent(selector);
   await p.waitForFunction(([s, was]) => document.querySelector(s ?? '')?.textContent !== was, [selector, before], { timeout });
+}
+
+/** For afterEach: what a test left open is what it failed on, so it is photographed before it is closed. @param {import('playwright-core').Browser} b @param {string} name */
+export async function tidy(b, name) {
+  let n = 0;
+  for (const context of b.contexts()) {
+    for (const p of context.pages()) {
+      await p.screenshot({ path: join(artifacts, `failed-${name}-${++n}.png`) }).catch(() => {});
+      for (const c of complaints.get(p) ?? []) console.log(`# ${p.url()}: ${c.text}`);
+    }
+    await context.close();
+  }
 }

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { browser, demo, logIn, modes, moves, page, quiet, shot } from './harness.mjs';
+import { after, afterEach, before, test } from 'node:test';
+import { browser, demo, logIn, modes, moves, page, quiet, shot, tidy } from './harness.mjs';
 
 /** @type {Awaited<ReturnType<typeof demo>>} */ let d;
 /** @type {import('playwright-core').Browser} */ let b;
 
 before(async () => { [d, b] = await Promise.all([demo(), browser()]); });
+afterEach(() => tidy(b, 'story'));
 after(async () => {
   await b?.close();
   await d?.stop();
@@ -91,7 +92,7 @@ test('a reload keeps the session; after a log-out nothing is readable behind the
   await p.waitForSelector('[data-row]');
   await p.goto(`${d.url}/sessions`);
   await p.waitForSelector('.device');
-  await p.click('button[aria-label=Account]');
+  await p.click('button[title=Account]');
   await p.click('text=Log out');
   await p.waitForURL('**/login');
   await p.goBack();

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, test } from 'node:test';
+import { accessible, browser, demo, logIn, modes, page, quiet, shot, tidy } from './harness.mjs';
+
+// Every page in light, dark and on a phone: it shows, axe finds nothing, it fits, and a picture is kept.
+
+/** @type {Awaited<ReturnType<typeof demo>>} */ let d;
+/** @type {import('playwright-core').Browser} */ let b;
+
+before(async () => { [d, b] = await Promise.all([demo(), browser()]); });
+afterEach(() => tidy(b, 'pages'));
+after(async () => {
+  await b?.close();
+  await d?.stop();
+  d?.remove();
+});
+
+/** @type {[name:string, path:string, ready:string, act?:(p:import('playwright-core').Page) => Promise<any>][]} */
+const pages = [
+  ['home', '/', '[data-row], [data-row-card]', (p) => p.waitForSelector('.plot canvas, .plot .none')],
+  ['detail', '/', '[data-row], [data-row-card]', async (p) => {
+    await p.locator('[data-row] .sym button, [data-row-card] button').first().click();
+    await p.waitForSelector('dialog .facts');
+    await p.waitForSelector('dialog .plot canvas, dialog .plot .none');
+  }],
+  ['add', '/', '[data-row], [data-row-card]', async (p) => { await p.click('[data-key=add]'); await p.waitForSelector('dialog [name=symbol]'); }],
+  ['activity', '/activity', 'tbody tr[data-row], .cards.plain li'],
+  ['sessions', '/sessions', '.device'],
+  ['settings', '/settings', '#zone'],
+  ['status', '/status', '.parts li'],
+  ['docs', '/docs', '.prose'],
+  ['admin-sessions', '/admin', 'tr[data-session]'],
+  ['admin-rollout', '/admin#rollout', '.slider'],
+  ['admin-audit', '/admin#audit', 'tbody tr'],
+  ['admin-notices', '/admin#notices', 'form [name=text]'],
+  ['keyboard', '/', '[data-row], [data-row-card]', async (p) => { await p.keyboard.press('?'); await p.waitForSelector('dialog kbd'); }],
+];
+
+for (const [mode, options] of Object.entries(modes)) {
+  test(`log-in, ${mode}`, async () => {
+    const p = await page(await b.newContext(options));
+    await p.goto(`${d.url}/login`);
+    await p.waitForSelector('form');
+    await accessible(p, `login, ${mode}`);
+    await shot(p, `login-${mode}`);
+    quiet(p);
+  });
+
+  test(`every page, ${mode}`, async () => {
+    const person = await page(await b.newContext(options)), admin = await page(await b.newContext(options));
+    await logIn(person, d.url, d.user());
+    await logIn(admin, d.url, d.user('admin'));
+    /** @type {string[]} */ const wrong = [];
+    for (const entry of pages) await look(entry, entry[0].startsWith('admin') ? admin : person, mode).catch((e) => wrong.push(`${entry[0]}: ${e.message}`));
+    assert.deepEqual(wrong, []);
+  });
+}
+
+/** @param {typeof pages[number]} entry @param {import('playwright-core').Page} p @param {string} mode */
+async function look([name, path, ready, act], p, mode) {
+  await p.goto('about:blank'); // a change of the hash alone would not load the page
+  await p.goto(d.url + path);
+  await p.waitForSelector(ready);
+  await act?.(p);
+  await p.waitForTimeout(300); // a first tick, a drawn chart
+  await shot(p, `${name}-${mode}`);
+  await accessible(p, `${name}, ${mode}`);
+  await fits(p, name);
+  quiet(p);
+}
+
+/** Nothing sticks out: the page scrolls down and never sideways. @param {import('playwright-core').Page} p @param {string} name */
+async function fits(p, name) {
+  const over = await p.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  if (over > 0) throw new Error(`${name} is ${over} px wider than the screen`);
+}
