@@ -45,6 +45,10 @@ func poolConfig(c DBConfig) (*pgxpool.Config, error) {
 	if err != nil {
 		return nil, errors.New("auth: DATABASE_URL is not a PostgreSQL URL") // pgx's own text repeats parts of it
 	}
+	if pc.ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeSimpleProtocol {
+		// It writes parameters into the statement, which pg_stat_activity shows to every session of the same login.
+		return nil, errors.New("auth: DATABASE_URL asks for default_query_exec_mode=simple_protocol, which would show identities; use cache_describe or exec behind a pooler")
+	}
 	if c.MaxConns > 0 {
 		pc.MaxConns = c.MaxConns
 	} else if !strings.Contains(c.URL, "pool_max_conns") {
