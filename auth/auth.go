@@ -84,14 +84,17 @@ func New(cfg Config, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg pr
 }
 
 // Run works until ctx ends.
-func (a *Auth) Run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
+func (a *Auth) Run(parent context.Context) error {
+	g, ctx := errgroup.WithContext(parent)
 	g.Go(func() error { return a.touched.run(ctx) })
 	g.Go(func() error { return a.switches.run(ctx, a.turned) })
 	g.Go(func() error { return a.ends.run(ctx) })
 	g.Go(func() error { return a.guard.run(ctx) })
 	g.Go(func() error { return a.shadow.run(ctx) })
-	return g.Wait()
+	if err := g.Wait(); parent.Err() == nil {
+		return err
+	}
+	return nil // being told to stop is no failure
 }
 
 // WaitReady returns when this server knows what was revoked and how the switches stand. Before that every request is

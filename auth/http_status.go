@@ -114,7 +114,7 @@ func (a *Auth) CheckSessions(ctx context.Context) error {
 
 // CheckDatabase says whether accounts can be read.
 func (a *Auth) CheckDatabase(ctx context.Context) error {
-	if _, err := a.user(ctx, nobody); err != nil && err != error(errNoUser) {
+	if _, err := a.User(ctx, nobody); err != nil && err != error(errNoUser) {
 		a.log.Warn("health: database", "cause", err)
 		return api.Unavailable("the database cannot be asked", time.Second)
 	}

@@ -201,15 +201,15 @@ func TestAdmin_ListsAndRevokesWithAReasonAndAReceipt(t *testing.T) {
 	admin, _ := s.login("root@example.test", "bearer")
 	user, g := s.login("ada@example.test", "bearer")
 	user.want(403, "forbidden", "GET", "/api/admin/sessions", nil)
-	page := into[adminPage](t, admin.want(200, "", "GET", "/api/admin/sessions?q=ADA@", nil))
+	page := into[SessionPage](t, admin.want(200, "", "GET", "/api/admin/sessions?q=ADA@", nil))
 	if len(page.Sessions) != 1 || page.Sessions[0].ID != g.Session.ID || page.Sessions[0].User.Email != "ada@example.test" {
 		t.Errorf("%+v", page)
 	}
-	page = into[adminPage](t, admin.want(200, "", "GET", "/api/admin/sessions?limit=1", nil))
+	page = into[SessionPage](t, admin.want(200, "", "GET", "/api/admin/sessions?limit=1", nil))
 	if page.Next == "" {
 		t.Fatal("no cursor")
 	}
-	page = into[adminPage](t, admin.want(200, "", "GET", "/api/admin/sessions?limit=1&cursor="+page.Next, nil))
+	page = into[SessionPage](t, admin.want(200, "", "GET", "/api/admin/sessions?limit=1&cursor="+page.Next, nil))
 	if len(page.Sessions) != 1 {
 		t.Errorf("second page: %+v", page)
 	}

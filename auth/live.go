@@ -34,8 +34,11 @@ func (a *Auth) Blind(p Principal) bool {
 // blindAfter allows for a poll that is under way.
 const blindAfter = time.Second
 
-// Revoke ends what t names, everywhere.
+// Revoke ends what t names, everywhere. With a session ends the legacy session that was exchanged for it.
 func (a *Auth) Revoke(ctx context.Context, t Target, by Actor, why Reason) (Receipt, error) {
+	if t.Kind == KindSession {
+		return a.endSession(ctx, t.Session, by, why)
+	}
 	return a.ends.revoke(ctx, t, by, why)
 }
 

@@ -26,14 +26,16 @@ func (a *Auth) adminOperations() []api.Operation[Principal] {
 	}
 }
 
-type adminListInput struct {
+// SessionFilter picks live sessions, newest use first.
+type SessionFilter struct {
 	Q      string `json:"q"`    // part of an e-mail address, a name, a device, an address, or a session's id
 	User   string `json:"user"` // a user's id
 	Cursor string `json:"cursor"`
 	Limit  int    `json:"limit"`
 }
 
-type adminSession struct {
+// OwnedSession is a live session and whose it is.
+type OwnedSession struct {
 	sessionView
 	User sessionUser `json:"user"`
 }
@@ -45,8 +47,9 @@ type sessionUser struct {
 	Role        Role   `json:"role"`
 }
 
-type adminPage struct {
-	Sessions []adminSession `json:"sessions"`
+// SessionPage is a part of the list of live sessions.
+type SessionPage struct {
+	Sessions []OwnedSession `json:"sessions"`
 	Next     string         `json:"next,omitempty"` // the cursor of the next page
 }
 
@@ -84,13 +87,18 @@ const selectAdminPage = `SELECT s.id, s.last_seen_at, u.id::text, u.email, u.dis
 	  AND ($4 = '' OR s.id = $5 OR u.email ILIKE $4 OR u.display_name ILIKE $4 OR s.device_name ILIKE $4 OR s.ip ILIKE $4)
 	ORDER BY s.last_seen_at DESC, s.id DESC LIMIT $6`
 
-func (a *Auth) adminList(ctx context.Context, p Principal, in adminListInput) (adminPage, error) {
+func (a *Auth) adminList(ctx context.Context, p Principal, in SessionFilter) (SessionPage, error) {
+	return a.LiveSessions(ctx, in, p.Session)
+}
+
+// LiveSessions lists everybody's. current is the caller's own, or "".
+func (a *Auth) LiveSessions(ctx context.Context, in SessionFilter, current SessionID) (SessionPage, error) {
 	from, err := parseCursor(in.Cursor)
 	if err != nil {
-		return adminPage{}, err
+		return SessionPage{}, err
 	}
 	if err := checkText("q", in.Q, 200); err != nil {
-		return adminPage{}, err
+		return SessionPage{}, err
 	}
 	limit := in.Limit
 	if limit <= 0 || limit > 500 {
@@ -98,9 +106,9 @@ func (a *Auth) adminList(ctx context.Context, p Principal, in adminListInput) (a
 	}
 	owners, ids, last, err := a.adminIDs(ctx, in, from, limit)
 	if err != nil {
-		return adminPage{}, err
+		return SessionPage{}, err
 	}
-	page := adminPage{Sessions: []adminSession{}}
+	page := SessionPage{Sessions: []OwnedSession{}}
 	if len(ids) == limit {
 		page.Next = last.String()
 	}
@@ -108,14 +116,14 @@ func (a *Auth) adminList(ctx context.Context, p Principal, in adminListInput) (a
 	if err != nil {
 		return page, err
 	}
-	views, err := a.liveViews(ctx, records, p.Session)
+	views, err := a.liveViews(ctx, records, current)
 	for _, v := range views {
-		page.Sessions = append(page.Sessions, adminSession{v, owners[v.ID]})
+		page.Sessions = append(page.Sessions, OwnedSession{v, owners[v.ID]})
 	}
 	return page, err
 }
 
-func (a *Auth) adminIDs(ctx context.Context, in adminListInput, from cursor, limit int) (owners map[SessionID]sessionUser, ids []string, last cursor, err error) {
+func (a *Auth) adminIDs(ctx context.Context, in SessionFilter, from cursor, limit int) (owners map[SessionID]sessionUser, ids []string, last cursor, err error) {
 	pattern := ""
 	if in.Q != "" {
 		pattern = "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(in.Q) + "%"
@@ -172,7 +180,7 @@ func (a *Auth) adminRevokeUser(ctx context.Context, p Principal, in adminRevokeI
 	if checkUserID(UserID(in.ID)) != nil {
 		return Receipt{}, errNoUser
 	}
-	if _, err := a.user(ctx, UserID(in.ID)); err != nil {
+	if _, err := a.User(ctx, UserID(in.ID)); err != nil {
 		return Receipt{}, err
 	}
 	return a.ends.revoke(ctx, Target{Kind: KindUser, User: UserID(in.ID)}, p.asAdmin(), Reason{Text: in.Reason})

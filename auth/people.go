@@ -36,7 +36,7 @@ func newPeople(a *Auth) *people { return &people{auth: a, seen: map[UserID]perso
 
 // active is the account, where it may act.
 func (p *people) active(ctx context.Context, id UserID) (User, error) {
-	return p.find(ctx, id, func(ctx context.Context) (User, error) { return p.auth.user(ctx, id) })
+	return p.find(ctx, id, func(ctx context.Context) (User, error) { return p.auth.User(ctx, id) })
 }
 
 // known is the account that a legacy token is about. The first contact makes it: one, however many come at once.
@@ -86,7 +86,7 @@ const selectUser = `SELECT ` + userColumns + ` FROM app.users u WHERE u.id = $1:
 // provision makes the account of a legacy identity where there is none: id and role are the issuer's. ON CONFLICT makes parallel
 // first contacts, on any number of servers, one account; who loses reads what the winner wrote.
 func (a *Auth) provision(ctx context.Context, c legacyClaims) (User, error) {
-	if u, err := a.user(ctx, UserID(c.Subject)); err == nil {
+	if u, err := a.User(ctx, UserID(c.Subject)); err == nil {
 		return u, nil
 	} else if err != error(errNoUser) {
 		return User{}, err
@@ -114,7 +114,7 @@ func (a *Auth) provision(ctx context.Context, c legacyClaims) (User, error) {
 	if err != nil {
 		return User{}, fmt.Errorf("auth: provision: %w", err)
 	}
-	return a.user(ctx, UserID(c.Subject))
+	return a.User(ctx, UserID(c.Subject))
 }
 
 func shorten(s string, most int) string {

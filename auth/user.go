@@ -133,7 +133,8 @@ func (a *Auth) insertUser(ctx context.Context, n NewUser, hash string, why Audit
 // errNoUser: no account has this id or address.
 var errNoUser = api.NotFound("user")
 
-func (a *Auth) user(ctx context.Context, id UserID) (User, error) {
+// User reads an account.
+func (a *Auth) User(ctx context.Context, id UserID) (User, error) {
 	return a.userBy(ctx, selectUser, string(id))
 }
 

@@ -52,6 +52,6 @@ func newRoot() (*cobra.Command, *bool) {
 			started = true
 		},
 	}
-	root.AddCommand(newVersion(), newHealth(), newLoad(), newMigrate(), newCheck())
+	root.AddCommand(newVersion(), newHealth(), newLoad(), newMigrate(), newCheck(), newUser(), newSessions(), newRollout(), newAudit())
 	return root, &started
 }

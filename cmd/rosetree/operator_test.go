@@ -1,0 +1,139 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"rosetree/auth"
+	"rosetree/internal/devstack"
+)
+
+// operated is an operator's shell beside a real PostgreSQL and Redis.
+type operated struct {
+	t     *testing.T
+	redis *devstack.Redis
+}
+
+func newOperated(t *testing.T) operated {
+	t.Helper()
+	env := devstack.Test(t)
+	db := env.Empty(t)
+	r := env.Redis(t)
+	t.Setenv("DATABASE_URL", db.URL)
+	t.Setenv("MIGRATE_DATABASE_URL", db.OwnerURL)
+	t.Setenv("REDIS_URL", "redis://:"+r.Password+"@"+r.Addr)
+	if out, err := rosetree(t, "migrate", "up"); err != nil {
+		t.Fatalf("%s %v", out, err)
+	}
+	return operated{t, r}
+}
+
+// run is a command with input; its answer is decoded from JSON.
+func (o operated) run(into any, input string, args ...string) {
+	o.t.Helper()
+	out, err := o.try(input, append(args, "--json")...)
+	if err != nil {
+		o.t.Fatalf("%v: %v %s", args, err, out)
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), into); err != nil {
+		o.t.Fatalf("%v: %v in %s", args, err, out)
+	}
+}
+
+func (o operated) try(input string, args ...string) (string, error) {
+	root, _ := newRoot()
+	var out bytes.Buffer
+	root.SetOut(&out)
+	root.SetErr(&bytes.Buffer{})
+	root.SetIn(strings.NewReader(input))
+	root.SetArgs(args)
+	err := root.ExecuteContext(o.t.Context())
+	return out.String(), err
+}
+
+func TestOperator_AccountsSwitchesSessionsAndTheAuditLog(t *testing.T) {
+	o := newOperated(t)
+	var u auth.User
+	o.run(&u, "correct horse battery\n", "user", "add", "ada@example.test", "--name", "Ada")
+	if u.Role != auth.RoleUser || u.DisplayName != "Ada" {
+		t.Errorf("%+v", u)
+	}
+	if _, err := o.try("short\n", "user", "add", "eve@example.test"); err == nil || !strings.Contains(err.Error(), "password") {
+		t.Errorf("a short password: %v", err)
+	}
+	o.run(&u, "", "user", "promote", "ada@example.test")
+	if u.Role != auth.RoleAdmin {
+		t.Errorf("promoted: %+v", u)
+	}
+	var all []auth.User
+	o.run(&all, "", "user", "list")
+	if len(all) != 1 {
+		t.Errorf("%+v", all)
+	}
+
+	var s auth.RolloutState
+	o.run(&s, "", "rollout", "set", "enabled=true", "percentage=12.5", "--reason", "first step")
+	if !s.Effective.NewAuth || s.Effective.Percentage != 12.5 || s.Effective.Version != 1 {
+		t.Errorf("%+v", s)
+	}
+	for _, wrong := range [][]string{{"percentage=101"}, {"enabled=maybe"}, {"percent=1"}, {"enabled"}} {
+		if _, err := o.try("", append([]string{"rollout", "set", "--reason", "x"}, wrong...)...); err == nil {
+			t.Errorf("%v is accepted", wrong)
+		}
+	}
+	o.run(&s, "", "rollout", "get")
+	if s.Effective.Percentage != 12.5 || !strings.HasPrefix(s.Actor, "operator") {
+		t.Errorf("%+v", s)
+	}
+	s = auth.RolloutState{}
+	o.run(&s, "", "rollout", "reset", "--reason", "done")
+	if s.Effective.NewAuth || s.Override.NewAuth != nil {
+		t.Errorf("reset: %+v", s)
+	}
+
+	imported := `{"id":"old-1","user_id":"` + string(u.ID) + `","created_at":"2026-01-01T00:00:00Z","expires_at":"` + time.Now().Add(time.Hour).UTC().Format(time.RFC3339) + `"}`
+	var p auth.Progress
+	o.run(&p, imported, "sessions", "migrate-legacy", "--from", "-")
+	if p.Made != 1 {
+		t.Errorf("migrated: %+v", p)
+	}
+	o.run(&p, "", "sessions", "migrate-legacy")
+	if p.Made != 0 || p.Total != 0 {
+		t.Errorf("migrated again: %+v", p)
+	}
+	o.redis.Client(t).FlushDB(t.Context())
+	o.run(&p, "", "sessions", "restore")
+	if p.Made != 1 {
+		t.Errorf("restored: %+v", p)
+	}
+	var page auth.SessionPage
+	o.run(&page, "", "sessions", "list", "--user", "ada@example.test")
+	if len(page.Sessions) != 2 {
+		t.Fatalf("%+v", page)
+	}
+	if _, err := o.try("", "sessions", "revoke", "--all", "--reason", "x"); err == nil {
+		t.Error("everybody was signed out without --confirm all")
+	}
+	var r auth.Receipt
+	o.run(&r, "", "sessions", "revoke", "--user", "ada@example.test", "--reason", "test")
+	if !r.Durable || r.Sessions != 2 {
+		t.Errorf("%+v", r)
+	}
+	if n := o.redis.Client(t).Keys(t.Context(), "rt:s:*").Val(); len(n) != 0 {
+		t.Errorf("left: %v", n)
+	}
+
+	var verdict struct {
+		Lines int
+		Whole bool
+	}
+	o.run(&verdict, "", "audit", "verify")
+	out, err := o.try("", "audit", "export")
+	if err != nil || !verdict.Whole || strings.Count(out, "\n") != verdict.Lines || verdict.Lines != 6 {
+		t.Errorf("%+v, %v:\n%s", verdict, err, out)
+	}
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"rosetree/auth"
+)
+
+func newRollout() *cobra.Command {
+	cmd := &cobra.Command{Use: "rollout", Short: "The migration's switches on all running servers: get, set, reset"}
+	var asJSON bool
+	cmd.PersistentFlags().BoolVar(&asJSON, "json", false, "print one line of JSON")
+	cmd.AddCommand(newRolloutGet(), newRolloutSet(), newRolloutReset())
+	return cmd
+}
+
+func newRolloutGet() *cobra.Command {
+	return &cobra.Command{Use: "get", Short: "Show the switches, who turned them last, and what the guard decided", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		return withAuth(cmd, func(_ context.Context, a *auth.Auth) error {
+			s, err := a.Rollout()
+			if err != nil {
+				return err
+			}
+			return sayRollout(cmd, s)
+		})
+	}}
+}
+
+func newRolloutSet() *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use:   "set NAME=VALUE… --reason TEXT",
+		Short: "Turn switches on all servers within a second, without a restart",
+		Long: "Turn switches on all servers within a second, without a restart. Names, as in the environment or short:\n" +
+			"  enabled (NEW_AUTH_ENABLED), percentage (NEW_AUTH_PERCENTAGE), rollback (ROLLBACK_MODE),\n" +
+			"  lockdown (SECURITY_LOCKDOWN), legacy_enabled (LEGACY_AUTH_ENABLED)",
+		Example: "  rosetree rollout set enabled=true percentage=10 --reason 'first step'\n  rosetree rollout set rollback=true --reason 'log-ins fail'",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			change, err := parseSwitches(args)
+			if err != nil {
+				return err
+			}
+			return turn(cmd, change, false, reason)
+		},
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit log (required)")
+	return cmd
+}
+
+func newRolloutReset() *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{Use: "reset --reason TEXT", Short: "Go back to what each server's environment says", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		return turn(cmd, auth.Override{}, true, reason)
+	}}
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for the audit log (required)")
+	return cmd
+}
+
+func turn(cmd *cobra.Command, change auth.Override, reset bool, reason string) error {
+	if reason == "" {
+		return errors.New("--reason is missing: it stands in the audit log")
+	}
+	return withAuth(cmd, func(ctx context.Context, a *auth.Auth) error {
+		s, err := a.TurnSwitches(ctx, change, reset, reason, operator(), 0)
+		if err != nil {
+			return err
+		}
+		return sayRollout(cmd, s)
+	})
+}
+
+func parseSwitches(args []string) (auth.Override, error) {
+	var o auth.Override
+	switches := map[string]**bool{
+		"enabled": &o.NewAuth, "new_auth_enabled": &o.NewAuth, "rollback": &o.Rollback, "rollback_mode": &o.Rollback,
+		"lockdown": &o.Lockdown, "security_lockdown": &o.Lockdown, "legacy_enabled": &o.LegacyEnabled, "legacy_auth_enabled": &o.LegacyEnabled,
+	}
+	for _, arg := range args {
+		name, value, ok := strings.Cut(arg, "=")
+		name = strings.ToLower(name)
+		to, isSwitch := switches[name]
+		switch {
+		case !ok:
+			return o, fmt.Errorf("%q has no value: write NAME=VALUE", arg)
+		case name == "percentage" || name == "new_auth_percentage":
+			p, err := strconv.ParseFloat(value, 64)
+			if err != nil || !(p >= 0 && p <= 100) {
+				return o, fmt.Errorf("%s is %q, expected a number from 0 to 100", name, value)
+			}
+			o.Percentage = &p
+		case isSwitch:
+			on, err := strconv.ParseBool(value)
+			if err != nil {
+				return o, fmt.Errorf("%s is %q, expected true or false", name, value)
+			}
+			*to = &on
+		default:
+			return o, fmt.Errorf("%q is no switch: enabled, percentage, rollback, lockdown, legacy_enabled", name)
+		}
+	}
+	return o, nil
+}
+
+func sayRollout(cmd *cobra.Command, s auth.RolloutState) error {
+	return say(cmd, s, func(w io.Writer) {
+		e, o := s.Effective, s.Override
+		fmt.Fprintf(w, "mode\t%s\n", e.Mode())
+		fmt.Fprintf(w, "enabled\t%t\t%s\n", e.NewAuth, from(o.NewAuth != nil))
+		fmt.Fprintf(w, "percentage\t%v\t%s\n", e.Percentage, from(o.Percentage != nil))
+		fmt.Fprintf(w, "rollback\t%t\t%s\n", e.Rollback, from(o.Rollback != nil))
+		fmt.Fprintf(w, "lockdown\t%t\t%s\n", e.Lockdown, from(o.Lockdown != nil))
+		fmt.Fprintf(w, "legacy_enabled\t%t\t%s\n", e.LegacyEnabled, from(o.LegacyEnabled != nil))
+		if s.Actor != "" {
+			fmt.Fprintf(w, "last change\t%s by %s: %s\n", minutes(s.At), s.Actor, s.Reason)
+		}
+		if g := s.Guard; g != nil {
+			fmt.Fprintf(w, "guard\t%s rolled back at %s: %s (%.2f %% of %d attempts failed, p95 %.1f ms)\n", g.Server, minutes(g.At), g.Cause, g.ErrorRate, g.Attempts, g.P95)
+		}
+	})
+}
+
+func from(override bool) string {
+	if override {
+		return "set while running"
+	}
+	return "environment"
+}
