@@ -110,3 +110,6 @@ func (s surroundings) allowedOrigin(r *http.Request, origin string) bool {
 	}
 	return normal == originOf(own, r.Host) || slices.Contains(s.origins, normal)
 }
+
+// Address is the network address of r's client, as far as the proxies between are trusted.
+func (a *Auth) Address(r *http.Request) string { return a.where.clientIP(r).String() }

@@ -52,6 +52,18 @@ func newRoot() (*cobra.Command, *bool) {
 			started = true
 		},
 	}
-	root.AddCommand(newVersion(), newHealth(), newLoad(), newMigrate(), newCheck(), newUser(), newSessions(), newRollout(), newAudit())
+	root.AddCommand(
+		newServe(),
+		newMigrate(),
+		newCheck(),
+		newConfig(),
+		newUser(),
+		newSessions(),
+		newRollout(),
+		newAudit(),
+		newLoad(),
+		newHealth(),
+		newVersion(),
+	)
 	return root, &started
 }

@@ -198,3 +198,7 @@ func environMap(environ []string) map[string]string {
 	}
 	return values
 }
+
+func wrongSetting(name, holds, expected string) error {
+	return fmt.Errorf("%s holds %q, expected %s", name, holds, expected)
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/redis/go-redis/v9"
+
+	"rosetree/auth"
+	"rosetree/internal/devstack"
+	"rosetree/migrations"
+)
+
+// house is a whole server on a database and a Redis of the test's own.
+type house struct {
+	t     *testing.T
+	url   string
+	redis *redis.Client
+	log   *bytes.Buffer
+}
+
+func migrate(ctx context.Context, ownerURL, runtimeURL string) error {
+	key, err := (auth.SecretKey{}).Or(runtimeURL)
+	if err != nil {
+		return err
+	}
+	return migrations.Up(ctx, ownerURL, migrations.Options{ContextKeys: key.ContextKeys(), RuntimeURL: runtimeURL})
+}
+
+// newHouse starts a server with session authentication for everybody; settings are added to its environment.
+func newHouse(t *testing.T, settings ...string) *house {
+	t.Helper()
+	env := devstack.Test(t)
+	db, rds := env.Database(t, migrate), env.Redis(t)
+	cfg, err := loadSettings[Config](append([]string{"DATABASE_URL=" + db.URL, "REDIS_URL=" + rds.URL, "LISTEN_ADDR=127.0.0.1:0",
+		"NEW_AUTH_ENABLED=true", "NEW_AUTH_PERCENTAGE=100", "PRICE_FEEDS=sim?rate=20", "WS_DRAIN=200ms"}, settings...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &house{t: t, redis: rds.Client(t), log: &bytes.Buffer{}}
+	ctx, stop := context.WithCancel(context.Background())
+	started, ended := make(chan addresses, 1), make(chan error, 1)
+	go func() {
+		ended <- serve(ctx, cfg, slog.New(slog.NewTextHandler(io.Discard, nil)), func(a addresses) { started <- a })
+	}()
+	select {
+	case a := <-started:
+		h.url = a.url
+	case err := <-ended:
+		t.Fatal("serve:", err)
+	}
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error("serve ended with", err)
+		}
+	})
+	return h
+}
+
+// person is somebody with a credential.
+type person struct {
+	*house
+	id, token, session string
+}
+
+// register makes a user and logs in as a mobile client does.
+func (h *house) register(email string) *person {
+	h.t.Helper()
+	var out struct {
+		User    struct{ ID string }
+		Session struct{ ID string }
+		Tokens  struct{ Access string }
+	}
+	h.do("POST", "/api/auth/register", "", map[string]any{"email": email, "password": "orchid-tandem-42", "transport": "bearer"}, 201, &out)
+	if !strings.HasPrefix(out.Tokens.Access, "rt1.") {
+		h.t.Fatalf("no session token for %s", email)
+	}
+	return &person{house: h, id: out.User.ID, token: out.Tokens.Access, session: out.Session.ID}
+}
+
+// do sends a request and decodes the answer, which must have the status that is wanted.
+func (h *house) do(method, path, token string, body any, want int, out any) http.Header {
+	h.t.Helper()
+	status, header, answer := h.send(method, path, token, body)
+	if status != want {
+		h.t.Fatalf("%s %s: %d %s, want %d", method, path, status, answer, want)
+	}
+	if out != nil {
+		if err := json.Unmarshal(answer, out); err != nil {
+			h.t.Fatalf("%s %s: %v in %s", method, path, err, answer)
+		}
+	}
+	return header
+}
+
+func (h *house) send(method, path, token string, body any) (int, http.Header, []byte) {
+	h.t.Helper()
+	var reader io.Reader
+	switch b := body.(type) {
+	case nil:
+	case string:
+		reader = strings.NewReader(b)
+	default:
+		text, _ := json.Marshal(b)
+		reader = bytes.NewReader(text)
+	}
+	r, err := http.NewRequestWithContext(h.t.Context(), method, h.url+path, reader)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if reader != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return res.StatusCode, res.Header, answer
+}
+
+func (p *person) call(method, path string, body any, want int, out any) http.Header {
+	p.t.Helper()
+	return p.do(method, path, p.token, body, want, out)
+}
+
+// socket is a client that keeps every message it was sent.
+type socket struct {
+	t  *testing.T
+	ws *websocket.Conn
+}
+
+func (p *person) socket() *socket {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 10*time.Second)
+	defer cancel()
+	ws, _, err := websocket.Dial(ctx, p.url+"/ws", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + p.token}}})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	ws.SetReadLimit(1 << 20)
+	p.t.Cleanup(func() { ws.CloseNow() })
+	return &socket{p.t, ws}
+}
+
+func (s *socket) send(message string, args ...any) {
+	s.t.Helper()
+	if err := s.ws.Write(s.t.Context(), websocket.MessageText, fmt.Appendf(nil, message, args...)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// message is a server's message, as far as the tests look at it.
+type message struct {
+	Type, Channel, Portfolio, Code, Reason string
+	ID                                     any
+	Version                                int64
+	Snapshot                               bool
+	Updates                                []struct{ S, P string }
+	Holdings                               []struct{ Symbol, Quantity, Value string }
+	Result                                 json.RawMessage
+	Error                                  *struct{ Code, Message, Field string }
+	Rejected                               []struct{ Symbol, Code string }
+}
+
+// until reads messages until one fits.
+func (s *socket) until(what string, fits func(message) bool) message {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
+	defer cancel()
+	var last []byte
+	for {
+		_, data, err := s.ws.Read(ctx)
+		if err != nil {
+			s.t.Fatalf("waiting for %s: %v; last message %s", what, err, last)
+		}
+		var m message
+		if json.Unmarshal(data, &m); fits(m) {
+			return m
+		}
+		last = data
+	}
+}
+
+func (s *socket) typed(kind string) message {
+	s.t.Helper()
+	return s.until(kind, func(m message) bool { return m.Type == kind })
+}
+
+// closed reads to the end and returns the close code.
+func (s *socket) closed() websocket.StatusCode {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
+	defer cancel()
+	for {
+		if _, _, err := s.ws.Read(ctx); err != nil {
+			if ctx.Err() != nil {
+				s.t.Fatal("the socket was not closed")
+			}
+			return websocket.CloseStatus(err)
+		}
+	}
+}
