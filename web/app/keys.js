@@ -37,5 +37,5 @@ export function Keys() {
     return () => removeEventListener('keydown', key);
   }, []);
   return shown ? html`<${Dialog} title="Keyboard" close=${() => show(false)}>
-    <dl class="figures">${help.map(([k, text]) => html`<div key=${k}><dt class="soft">${text}</dt><dd>${k.split(' ').map((x) => html`<kbd>${x}</kbd> `)}</dd></div>`)}</dl><//>` : null;
+    <dl class="keys">${help.map(([k, text]) => html`<dt key=${k}>${k.split(' ').map((x) => html`<kbd>${x}</kbd> `)}</dt><dd class="soft">${text}</dd>`)}</dl><//>` : null;
 }

@@ -89,7 +89,10 @@ export async function logIn(p, url, user) {
 }
 
 /** @param {import('playwright-core').Page} p @param {string} name */
-export const shot = (p, name) => p.screenshot({ path: join(artifacts, `${name}.png`), fullPage: true, animations: 'disabled' });
+export async function shot(p, name) {
+  const whole = (await p.locator('dialog[open]').count()) === 0; // a dialog's backdrop covers the screen, not the page
+  await p.screenshot({ path: join(artifacts, `${name}.png`), fullPage: whole, animations: 'disabled' });
+}
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
