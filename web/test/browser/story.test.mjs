@@ -111,7 +111,7 @@ test('a new account begins with numbered steps, and can sign in again', async ()
   await p.fill('[name=password]', 'a sentence is the best password');
   await p.click('form button.primary');
   await p.waitForSelector('.steps');
-  await p.click('text=Make a portfolio');
+  await p.click('button:has-text("Make a portfolio")');
   await p.fill('[name=name]', 'First');
   await p.click('dialog button.primary');
   await p.waitForSelector('.holdings .steps');
