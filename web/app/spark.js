@@ -2,8 +2,8 @@ import { client, conn } from './live.js';
 import { settings } from './settings.js';
 import { html, signal, useEffect, useRef } from './vendor/preact.js';
 
-// The last sixty minutes of each symbol, a point a half minute; as much as this page and the candles know.
-const MINUTES = 60, STEP = 30000;
+// The last sixty minutes of each symbol, a point every five seconds; as much as this page and the candles know.
+const MINUTES = 60, STEP = 5000;
 
 /** @type {Map<string, number[][]>} */ const kept = new Map();
 const turn = signal(0);

@@ -21,13 +21,13 @@ export function Detail({ symbol }) {
     <p class="row"><b class="total">${price(h.price, symbol)} <small class="soft">${h.currency}</small></b><${Delta} v=${dayPercent(h)}>${percent(dayPercent(h))} today<//><span class="soft small">${h.freshness === 'closed' ? `at close ${time(h.price_at, { timeStyle: 'short' })}` : h.freshness}</span></p>
     <${Chart} symbol=${symbol} />
     <dl class="facts">
-      <div><dt>Quantity</dt><dd>${quantity(h.quantity)}</dd></div><div><dt>Average price</dt><dd>${price(h.average_price, symbol)}</dd></div><div><dt>Value</dt><dd>${money(base(h), c)}</dd></div>
+      <div><dt>Quantity</dt><dd>${quantity(h.quantity)}</dd></div><div><dt>Average price</dt><dd>${price(h.average_price, `${symbol} avg`)}</dd></div><div><dt>Value</dt><dd>${money(base(h), c)}</dd></div>
       <div><dt>Cost</dt><dd>${money(h.cost_base, c)}</dd></div><div><dt>Unrealised</dt><dd><${Delta} v=${profit(h)}>${money(profit(h), c, true)}<//></dd></div><div><dt>Realised</dt><dd><${Delta} v=${h.realised_base}>${money(h.realised_base, c, true)}<//></dd></div>
       <div><dt>Income</dt><dd>${money(h.income, c)}</dd></div><div><dt>Fees</dt><dd>${money(h.fees, c)}</dd></div><div><dt>Taxes</dt><dd>${money(h.taxes, c)}</dd></div></dl>
     ${lots.length > 0 && html`<h3>Lots</h3><div class="scroll"><table><thead><tr><th scope="col">Bought</th><th scope="col" class="num">Quantity</th><th scope="col" class="num">Cost ${h.currency}</th></tr></thead>
       <tbody>${lots.map((/** @type {any} */ l, /** @type {number} */ i) => html`<tr key=${i}><td>${day(l.opened_at)}</td><td class="num">${quantity(l.quantity)}</td><td class="num">${money(l.cost, h.currency)}</td></tr>`)}</tbody></table></div>`}
     ${list.length > 0 && html`<h3>Transactions</h3><div class="scroll"><table><thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col" class="num">Quantity</th><th scope="col" class="num">Price or amount</th></tr></thead>
-      <tbody>${list.map((/** @type {any} */ t) => html`<tr key=${t.id}><td>${day(t.executed_at)}</td><td>${types.find(([k]) => k === t.type)?.[1] ?? t.type}</td><td class="num">${quantity(t.quantity)}</td><td class="num">${t.price ? price(t.price, symbol) : money(t.amount, t.currency)} ${t.currency}</td></tr>`)}</tbody></table></div>`}
+      <tbody>${list.map((/** @type {any} */ t) => html`<tr key=${t.id}><td>${day(t.executed_at)}</td><td>${types.find(([k]) => k === t.type)?.[1] ?? t.type}</td><td class="num">${quantity(t.quantity)}</td><td class="num">${t.price ? price(t.price, `${symbol} tx`) : money(t.amount, t.currency)} ${t.currency}</td></tr>`)}</tbody></table></div>`}
   <//>`;
 }
 

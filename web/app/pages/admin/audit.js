@@ -17,10 +17,13 @@ export function Audit() {
   return html`<section class="card" aria-labelledby="audit"><header><h2 id="audit">Audit log</h2><span class="grow"></span>${by('actor')}${by('action')}${by('subject')}
       <select class="slim" aria-label="Only this outcome" onChange=${(/** @type {any} */ e) => setFilter({ ...filter, outcome: e.target.value })}><option value="">Any outcome</option><option>ok</option><option>refused</option><option>failed</option></select></header><${Trouble} error=${first.error} />
     <div class="scroll" tabindex="0"><table><caption class="sr">Audit log, newest first</caption><thead><tr><th scope="col">When</th><th scope="col">Who</th><th scope="col">What</th><th scope="col">On</th><th scope="col">From</th><th scope="col">Outcome</th><th scope="col">Detail</th></tr></thead>
-      <tbody>${list.map((e) => html`<tr key=${e.id}><td>${time(e.at, { dateStyle: 'short', timeStyle: 'medium' })}</td><td>${e.actor || '–'}</td><td><code>${e.action}</code></td><td>${e.subject || '–'}</td><td>${e.ip || '–'}</td><td><span class=${`tag ${e.outcome === 'ok' ? 'good' : e.outcome === 'failed' ? 'bad' : 'warn'}`}>${e.outcome}</span></td><td class="small soft">${said(e.detail)}</td></tr>`)}</tbody></table></div>
+      <tbody>${list.map((e) => html`<tr key=${e.id}><td class="nowrap">${time(e.at, { dateStyle: 'short', timeStyle: 'medium' })}</td><td>${short(e.actor)}</td><td><code>${e.action}</code></td><td>${short(e.subject)}</td><td>${e.ip || '–'}</td><td><span class=${`tag ${e.outcome === 'ok' ? 'good' : e.outcome === 'failed' ? 'bad' : 'warn'}`}>${e.outcome}</span></td><td class="small soft">${said(e.detail)}</td></tr>`)}</tbody></table></div>
     ${first.data && !list.length ? html`<p class="empty">Nothing matches.</p>` : null}
     ${next && html`<p class="pad"><button type="button" class="btn" onClick=${more}>Show older</button></p>`}</section>`;
 }
+
+/** An id is shown by its end, which differs; the whole is in the title. @param {string} id */
+const short = (id) => (id && id.length > 20 ? html`<code title=${id}>…${id.slice(-10)}</code>` : id || '–');
 
 /** @param {any} detail */
 const said = (detail) => (detail && typeof detail === 'object' ? Object.entries(detail).map(([k, v]) => `${k}: ${typeof v === 'object' ? JSON.stringify(v) : v}`).join(', ') : detail ?? '');
