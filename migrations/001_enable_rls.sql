@@ -202,6 +202,7 @@ CREATE TABLE IF NOT EXISTS app.users (
   status        text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'disabled')),
   base_currency text NOT NULL DEFAULT 'USD'    CHECK (base_currency ~ '^[A-Z]{3}$'),
   created_at    timestamptz NOT NULL DEFAULT now());
+CREATE INDEX IF NOT EXISTS users_admins ON app.users (id) WHERE role = 'admin';
 CREATE TABLE IF NOT EXISTS app.credentials (
   user_id       uuid PRIMARY KEY REFERENCES app.users (id) ON DELETE CASCADE,
   email_key     text NOT NULL UNIQUE,          -- the e-mail address as it is compared (lower case); visible to the auth service alone

@@ -1,0 +1,218 @@
+package auth
+
+import (
+	"go/ast"
+	"go/parser"
+	gotoken "go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"rosetree/internal/devstack"
+)
+
+// statement is a query that ships: it stands in the source as the first string of a call that sends SQL.
+type statement struct{ at, sql string }
+
+// shipped reads every room's source. A query that is put together at run time is returned in unknown.
+func shipped(t *testing.T) (all []statement, unknown []string) {
+	t.Helper()
+	for _, room := range []string{"auth", "prices", "portfolio", "hub", "cmd/rosetree"} {
+		fset, consts, packages := gotoken.NewFileSet(), map[string]ast.Expr{}, []*ast.File{}
+		paths, _ := filepath.Glob(filepath.Join("..", room, "*.go"))
+		for _, path := range paths {
+			if strings.HasSuffix(path, "_test.go") {
+				continue
+			}
+			file, err := parser.ParseFile(fset, path, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			packages = append(packages, file)
+			ast.Inspect(file, func(n ast.Node) bool {
+				if spec, ok := n.(*ast.ValueSpec); ok && len(spec.Values) == len(spec.Names) {
+					for i, name := range spec.Names {
+						consts[name.Name] = spec.Values[i]
+					}
+				}
+				return true
+			})
+		}
+		for _, file := range packages {
+			ast.Inspect(file, func(n ast.Node) bool {
+				call, ok := n.(*ast.CallExpr)
+				if !ok {
+					return true
+				}
+				method, ok := call.Fun.(*ast.SelectorExpr)
+				if !ok || !slices.Contains([]string{"Queue", "Exec", "Query", "QueryRow"}, method.Sel.Name) || len(call.Args) == 0 {
+					return true
+				}
+				argument := call.Args[0]
+				if method.Sel.Name != "Queue" {
+					if len(call.Args) == 1 {
+						return true // a batch's callback, or Redis
+					}
+					argument = call.Args[1] // after ctx
+				}
+				at := strings.TrimPrefix(fset.Position(call.Pos()).String(), "../")
+				if sql, known := constant(argument, consts); !known {
+					unknown = append(unknown, at)
+				} else if looksLikeSQL.MatchString(sql) {
+					all = append(all, statement{at, sql})
+				}
+				return true
+			})
+		}
+	}
+	return all, unknown
+}
+
+var looksLikeSQL = regexp.MustCompile(`(?is)^\s*(select|insert|update|delete|with|merge)\b.*\bapp\.`)
+
+// constant is the value of a string expression made of literals and constants.
+func constant(e ast.Expr, consts map[string]ast.Expr) (string, bool) {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		s, err := strconv.Unquote(e.Value)
+		return s, err == nil
+	case *ast.ParenExpr:
+		return constant(e.X, consts)
+	case *ast.Ident:
+		if value, ok := consts[e.Name]; ok {
+			return constant(value, consts)
+		}
+	case *ast.BinaryExpr:
+		left, ok1 := constant(e.X, consts)
+		right, ok2 := constant(e.Y, consts)
+		return left + right, ok1 && ok2
+	}
+	return "", false
+}
+
+// fillTables makes every user table as large as it has to be for a plan to mean something. ROSETREE_RLS_ROWS=2000000
+// is the full promise; an ordinary run has a sample.
+func fillTables(t *testing.T, d devstack.DB) {
+	t.Helper()
+	rows := 60_000
+	if n, err := strconv.Atoi(os.Getenv("ROSETREE_RLS_ROWS")); err == nil {
+		rows = n
+	}
+	users := max(rows/100, 1000)
+	conn := superuser(t, d)
+	for _, sql := range []string{
+		"set session_replication_role = replica; set synchronous_commit = off", // no triggers: only the size counts
+		"create temp table u as select gen_random_uuid() id, n from generate_series(1, {users}) n",
+		"insert into app.users (id, email) select id, n || '@example.com' from u",
+		"insert into app.credentials (user_id, email_key) select id, n || '@example.com' from u",
+		"insert into app.sessions (id, user_id, expires_at, ended_at) select 's' || k || '-' || n, id, now() + interval '1 day', case when k > 1 then now() end from u, generate_series(1, 5) k",
+		"insert into app.portfolios (user_id, id, name) select id, id, 'P' from u",
+		"insert into app.accounts (user_id, id, portfolio_id) select id, id, id from u",
+		"insert into app.imports (user_id, id, portfolio_id, account_id, format) select id, id, id, id, 'csv' from u",
+		`insert into app.transactions (user_id, id, portfolio_id, account_id, seq, type, symbol, quantity, price, currency, executed_at) select id, gen_random_uuid(), id, id, k, 'buy', 'S' || k % 20, k, 1, 'USD', now() - k * interval '1 day'
+			from u, generate_series(1, {rows} / {users}) k`,
+		"insert into app.transaction_versions (user_id, transaction_id, revision, portfolio_id, state) select user_id, id, 1, portfolio_id, '{}' from app.transactions where seq % 10 = 0",
+		"insert into app.idempotency (user_id, key, request_hash) select id, k::text, '' from u, generate_series(1, 5) k",
+		"insert into app.portfolio_outbox (user_id, portfolio_id, version) select id, id, 1 from u, generate_series(1, 2)",
+		"insert into app.portfolio_grants (user_id, id, portfolio_id, grantee_id, grantee_email) select id, gen_random_uuid(), id, gen_random_uuid(), k::text from u, generate_series(1, 3) k",
+		"insert into app.import_templates (user_id, id, name, mapping) select id, gen_random_uuid(), 'T', '{}' from u",
+		"insert into app.watchlists (user_id, id, name) select id, gen_random_uuid(), 'W' from u, generate_series(1, 3)",
+		"insert into app.alerts (user_id, id, symbol, kind, threshold, armed) select id, gen_random_uuid(), 'S1', 'above', 1, k = 1 from u, generate_series(1, 3) k",
+		"insert into app.user_instruments (user_id, symbol, currency) select id, 'M' || k, 'USD' from u, generate_series(1, 3) k",
+		"insert into app.user_prices (user_id, symbol, date, close) select id, 'M1', date '2020-01-01' + k, 1 from u, generate_series(1, 10) k",
+		"analyze",
+	} {
+		sql = strings.NewReplacer("{rows}", strconv.Itoa(rows), "{users}", strconv.Itoa(users)).Replace(sql)
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+}
+
+// wholeTable lists the queries that may read a whole user table, with the reason.
+var wholeTable = map[string]string{
+	"SELECT EXISTS (SELECT FROM app.portfolio_outbox)": "stops at the first row, and the table is empty but for the last moments",
+	"SELECT " + userColumns + " FROM app.users u ORDER BY u.created_at, u.id": "'rosetree user list' lists all users",
+}
+
+func TestEveryShippedQueryIsPlannedByItsOwnersIndex(t *testing.T) {
+	all, unknown := shipped(t)
+	if len(all) < 20 {
+		t.Fatalf("only %d queries were found in the source", len(all))
+	}
+	for _, at := range unknown {
+		t.Logf("put together at run time, not explained here: %s", at)
+	}
+	d := devstack.Test(t).Database(t, migrate)
+	fillTables(t, d)
+	tables := userTables(t, d)
+	conn := raw(t, d) // a plan does not depend on who asks: the identity is looked up when it runs
+	if _, err := conn.Exec(t.Context(), "set plan_cache_mode = force_generic_plan"); err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range all {
+		explain(t, conn, "shipped_"+strconv.Itoa(i), s, tables)
+	}
+	t.Logf("%d queries", len(all))
+}
+
+func userTables(t *testing.T, d devstack.DB) []string {
+	t.Helper()
+	var names []string
+	if err := superuser(t, d).QueryRow(t.Context(), "select array_agg(rel::text) from app_private.rls_class where owner_col is not null").Scan(&names); err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+var placeholder = regexp.MustCompile(`\$(\d+)`)
+
+func explain(t *testing.T, conn *pgx.Conn, name string, s statement, tables []string) {
+	count := 0
+	for _, m := range placeholder.FindAllStringSubmatch(s.sql, -1) {
+		n, _ := strconv.Atoi(m[1])
+		count = max(count, n)
+	}
+	arguments := strings.TrimSuffix(strings.Repeat("null, ", count), ", ")
+	if count > 0 {
+		arguments = "(" + arguments + ")"
+	}
+	if _, err := conn.PgConn().Exec(t.Context(), "prepare "+name+" as "+s.sql).ReadAll(); err != nil {
+		t.Errorf("%s: %s: %v", s.at, s.sql, err)
+		return
+	}
+	results, err := conn.PgConn().Exec(t.Context(), "explain (verbose, costs off) execute "+name+arguments).ReadAll()
+	if err != nil {
+		t.Errorf("%s: %s: %v", s.at, s.sql, err)
+		return
+	}
+	var plan strings.Builder
+	for _, row := range results[0].Rows {
+		plan.Write(row[0])
+		plan.WriteByte('\n')
+	}
+	if fault := faultOf(plan.String(), tables); fault != "" && wholeTable[s.sql] == "" {
+		t.Errorf("%s: %s\n%s:\n%s", s.at, s.sql, fault, plan.String())
+	}
+}
+
+func faultOf(plan string, tables []string) string {
+	for line := range strings.Lines(plan) {
+		line = strings.TrimSpace(line)
+		for _, table := range tables {
+			if at := "Seq Scan on app." + table; strings.HasSuffix(line, at) || strings.Contains(line, at+" ") {
+				return "reads the whole table " + table
+			}
+		}
+		if (strings.HasPrefix(line, "Filter:") || strings.Contains(line, "Cond:")) && strings.Contains(line, "app.uid()") {
+			return "asks for the identity once per row"
+		}
+	}
+	return ""
+}
