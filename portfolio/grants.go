@@ -28,7 +28,8 @@ func (s *Service) listGrants(ctx context.Context, p auth.Principal, in which) (o
 		if _, err := settingsOf(ctx, tx, in.Portfolio, false); err != nil {
 			return err
 		}
-		rows, err := tx.Query(ctx, `SELECT id, grantee_email, hide_amounts, created_at FROM app.portfolio_grants WHERE portfolio_id = $1 ORDER BY created_at, id`, in.Portfolio)
+		rows, err := tx.Query(ctx, `SELECT id, grantee_email, hide_amounts, created_at FROM app.portfolio_grants
+			WHERE user_id = (SELECT app.uid()) AND portfolio_id = $1 ORDER BY created_at, id`, in.Portfolio)
 		if err != nil {
 			return err
 		}
@@ -80,7 +81,7 @@ func (s *Service) addGrant(ctx context.Context, p auth.Principal, in newGrant) (
 // userOf finds the user of an address, "" where there is none; in the scope that may read users.
 func (s *Service) userOf(ctx context.Context, email string) (id string, err error) {
 	var b pgx.Batch
-	b.Queue(`SELECT id FROM app.users WHERE lower(email) = $1 AND status = 'active'`, email).Query(func(rows pgx.Rows) error {
+	b.Queue(`SELECT u.id FROM app.credentials c JOIN app.users u ON u.id = c.user_id WHERE c.email_key = $1 AND u.status = 'active'`, email).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			if err := rows.Scan(&id); err != nil {
 				return err
