@@ -91,6 +91,7 @@ func (w *world) user(email string) auth.Principal {
 	w.t.Helper()
 	id := uuid.Must(uuid.NewV7()).String()
 	w.exec(`INSERT INTO app.users (id, email, display_name, role, status, base_currency) VALUES ($1, $2, '', 'user', 'active', 'USD')`, id, email)
+	w.exec(`INSERT INTO app.credentials (user_id, email_key) VALUES ($1, lower($2))`, id, email)
 	return auth.Principal{User: auth.UserID(id), Role: auth.RoleUser}
 }
 
