@@ -24,8 +24,8 @@ type AuditEntry struct {
 
 const auditSQL = `INSERT INTO app.audit (actor, action, subject, ip, outcome, detail) VALUES ($1, $2, $3, $4, $5, $6)`
 
-// queue adds the line to a transaction. It should be the last statement: the chain makes writers wait for each other until they commit.
-func (e AuditEntry) queue(b *pgx.Batch) {
+// Queue adds the line to a transaction. It should be the last statement: the chain makes writers wait for each other until they commit.
+func (e AuditEntry) Queue(b *pgx.Batch) {
 	detail := e.Detail
 	if detail == nil {
 		detail = map[string]any{}
@@ -36,7 +36,7 @@ func (e AuditEntry) queue(b *pgx.Batch) {
 // note writes a line for an act that changed nothing, such as a refused log-in. It is not lost silently.
 func (a *Auth) note(ctx context.Context, e AuditEntry) {
 	var b pgx.Batch
-	e.queue(&b)
+	e.Queue(&b)
 	if err := a.rows.Do(ctx, &b); err != nil {
 		a.log.Error("audit: not written", "action", e.Action, "actor", e.Actor, "outcome", e.Outcome, "cause", err)
 	}

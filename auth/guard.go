@@ -128,7 +128,7 @@ func (r *rollout) rollBack(ctx context.Context, d GuardDecision, version int64) 
 			return errRolloutMoved
 		}
 		var b pgx.Batch
-		AuditEntry{Actor: "guard", Action: "rollout.rollback", Outcome: "ok", Detail: map[string]any{"decision": d}}.queue(&b)
+		AuditEntry{Actor: "guard", Action: "rollout.rollback", Outcome: "ok", Detail: map[string]any{"decision": d}}.Queue(&b)
 		return tx.SendBatch(ctx, &b).Close()
 	})
 	if err != nil {

@@ -140,7 +140,7 @@ func (a *Auth) rotate(ctx context.Context, p Principal, ip string) (token, error
 	}
 	var b pgx.Batch
 	b.Queue(`UPDATE app.sessions SET verifier = $2, auth_at = $3 WHERE id = $1`, string(t.id), t.verifier(), now)
-	AuditEntry{Actor: string(p.User), Action: "password.prove", Subject: string(p.Session), IP: ip, Outcome: "ok"}.queue(&b)
+	AuditEntry{Actor: string(p.User), Action: "password.prove", Subject: string(p.Session), IP: ip, Outcome: "ok"}.Queue(&b)
 	if err := a.rows.Do(ctx, &b); err != nil {
 		// The new secret is in force in Redis and must reach the client; only a restore would ask the record.
 		a.log.Error("step-up: not recorded", "session", p.Session, "cause", err)
@@ -196,7 +196,7 @@ func (a *Auth) changePassword(w http.ResponseWriter, r *http.Request) error {
 func (a *Auth) setPassword(ctx context.Context, p Principal, hash, ip string) error {
 	var b pgx.Batch
 	b.Queue(`UPDATE app.credentials SET password_hash = $2, changed_at = now() WHERE user_id = $1::uuid`, string(p.User), hash)
-	AuditEntry{Actor: string(p.User), Action: "password.change", Subject: string(p.User), IP: ip, Outcome: "ok"}.queue(&b)
+	AuditEntry{Actor: string(p.User), Action: "password.change", Subject: string(p.User), IP: ip, Outcome: "ok"}.Queue(&b)
 	if err := a.rows.Do(ctx, &b); err != nil {
 		return fmt.Errorf("auth: change password: %w", err)
 	}

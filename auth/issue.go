@@ -107,7 +107,7 @@ func (a *Auth) record(ctx context.Context, s Session, gone []SessionID, action s
 		b.Queue(sql, args...)
 	}
 	AuditEntry{Actor: string(s.User), Action: action, Subject: string(s.ID), IP: s.IP, Outcome: "ok",
-		Detail: map[string]any{"auth": ViaSession, "device": s.Device.Name, "replaced": len(gone)}}.queue(&b)
+		Detail: map[string]any{"auth": ViaSession, "device": s.Device.Name, "replaced": len(gone)}}.Queue(&b)
 	if err := a.rows.Do(ctx, &b); err != nil {
 		return fmt.Errorf("auth: record session: %w", err)
 	}
@@ -140,7 +140,7 @@ func (a *Auth) issueLegacy(ctx context.Context, u User, from origin, action stri
 	var b pgx.Batch
 	b.Queue(insertSession, s.row(ViaLegacy)...)
 	AuditEntry{Actor: string(u.ID), Action: action, Subject: string(s.ID), IP: s.IP, Outcome: "ok",
-		Detail: map[string]any{"auth": ViaLegacy, "device": s.Device.Name}}.queue(&b)
+		Detail: map[string]any{"auth": ViaLegacy, "device": s.Device.Name}}.Queue(&b)
 	if err := a.rows.Do(ctx, &b); err != nil {
 		return grant{}, fmt.Errorf("auth: record legacy session: %w", err)
 	}

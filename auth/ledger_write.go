@@ -25,7 +25,7 @@ func (l *ledger) write(ctx context.Context, rows []*revocation, line AuditEntry)
 			})
 		}
 	}
-	line.queue(&b)
+	line.Queue(&b)
 	err = l.rows.Do(ctx, &b)
 	return ended, err
 }

@@ -98,7 +98,7 @@ func (a *Auth) renameOwn(ctx context.Context, p Principal, in renameInput) (sess
 	}
 	var b pgx.Batch
 	b.Queue(`UPDATE app.sessions SET device_name = $2 WHERE id = $1`, string(in.ID), name)
-	AuditEntry{Actor: string(p.User), Action: "session.rename", Subject: string(in.ID), IP: p.IP, Outcome: "ok"}.queue(&b)
+	AuditEntry{Actor: string(p.User), Action: "session.rename", Subject: string(in.ID), IP: p.IP, Outcome: "ok"}.Queue(&b)
 	if err := a.rows.Do(ctx, &b); err != nil {
 		return sessionView{}, err
 	}

@@ -108,7 +108,7 @@ func (a *Auth) provision(ctx context.Context, c legacyClaims) (User, error) {
 			}
 		}
 		var b pgx.Batch
-		AuditEntry{Actor: c.Subject, Action: "user.provision", Subject: c.Subject, Outcome: "ok", Detail: map[string]any{"role": role}}.queue(&b)
+		AuditEntry{Actor: c.Subject, Action: "user.provision", Subject: c.Subject, Outcome: "ok", Detail: map[string]any{"role": role}}.Queue(&b)
 		return tx.SendBatch(ctx, &b).Close()
 	})
 	if err != nil {

@@ -50,7 +50,7 @@ func (a *Auth) updateUser(ctx context.Context, sql string, user UserID, value st
 			return errNoUser
 		}
 		var b pgx.Batch
-		AuditEntry{Actor: by.String(), Action: action, Subject: string(user), IP: by.IP, Outcome: "ok", Detail: map[string]any{"to": value}}.queue(&b)
+		AuditEntry{Actor: by.String(), Action: action, Subject: string(user), IP: by.IP, Outcome: "ok", Detail: map[string]any{"to": value}}.Queue(&b)
 		return tx.SendBatch(ctx, &b).Close()
 	})
 	a.people.forget(user)

@@ -256,7 +256,7 @@ func (r *rollout) write(ctx context.Context, reason, actor, ip string, expect in
 		}
 		var b pgx.Batch
 		AuditEntry{Actor: actor, Action: "rollout.set", IP: ip, Outcome: "ok",
-			Detail: map[string]any{"from": before, "to": o, "reason": reason}}.queue(&b)
+			Detail: map[string]any{"from": before, "to": o, "reason": reason}}.Queue(&b)
 		return tx.SendBatch(ctx, &b).Close()
 	})
 	if err != nil {

@@ -117,7 +117,7 @@ func (a *Auth) insertUser(ctx context.Context, n NewUser, hash string, why Audit
 	if why.Actor == "" {
 		why.Actor = id
 	}
-	why.queue(&b)
+	why.Queue(&b)
 	if err := a.rows.Do(ctx, &b); err != nil {
 		if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "23505" {
 			return User{}, errEmailTaken
