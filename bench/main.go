@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	_ "net/http/pprof"
 	"os"
 	"strconv"
 	"time"
@@ -69,6 +70,7 @@ func serve(o options) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", s.handler())
+	mux.Handle("/debug/pprof/", http.DefaultServeMux)
 	start := make(chan struct{}, 1)
 	mux.HandleFunc("POST /start", func(http.ResponseWriter, *http.Request) { start <- struct{}{} })
 	l, err := net.Listen("tcp", o.listen)

@@ -118,6 +118,7 @@ type Hub struct {
 	admission  chan struct{} // a place for each upgrade under way
 	rechecking chan struct{} // a place for each re-check under way
 	ids        atomic.Uint64
+	upgraded   atomic.Uint64
 	spread     atomic.Uint32
 
 	beat atomic.Pointer[heartbeat]
@@ -168,6 +169,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	for _, s := range h.shards {
 		flushers.Go(func() { s.run(stop) })
 	}
+	flushers.Go(func() { h.settle(ctx) })
 	<-ctx.Done()
 	h.drain()
 	close(stop)

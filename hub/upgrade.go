@@ -114,13 +114,14 @@ func (h *Hub) accept(w http.ResponseWriter, r *http.Request, c *conn) *conn {
 	}
 	ws.SetReadLimit(-1) // receive counts, and says bye before it closes
 	c.ws = ws
-	c.settle()
+	c.takePlace()
+	h.upgraded.Add(1)
 	go c.read()
 	return c
 }
 
-// settle gives the connection its place in a shard and its first message.
-func (c *conn) settle() {
+// takePlace gives the connection its place in a shard and its first message.
+func (c *conn) takePlace() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.hub.now()

@@ -1,0 +1,252 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rosetree/auth"
+	"rosetree/portfolio"
+)
+
+// sharedPortfolio is a portfolio that all servers show: every version that is written reaches every viewer once.
+type sharedPortfolio struct {
+	mu      sync.Mutex
+	version int64
+	viewers map[portfolio.Viewer]struct{}
+}
+
+func (l *sharedPortfolio) Watch(_ context.Context, _ auth.Principal, _ portfolio.ID, since int64, v portfolio.Viewer) (func(), bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if since != l.version {
+		v.Snapshot(portfolio.Snapshot{Version: l.version})
+	}
+	l.viewers[v] = struct{}{}
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.viewers, v)
+	}, since == l.version, nil
+}
+
+func (l *sharedPortfolio) write() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.version++
+	for v := range l.viewers {
+		v.Change(portfolio.Change{Version: l.version})
+	}
+	return l.version
+}
+
+// server is one of several behind the balancer.
+type server struct {
+	addr string
+	stop func()
+}
+
+func startServer(t *testing.T, l *sharedPortfolio) *server {
+	h := New(Config{SocketsPerUser: -1, Drain: 200 * time.Millisecond}, Deps{Sessions: newSessions(), Market: newMarket(), Portfolios: l,
+		Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()})
+	mux := http.NewServeMux()
+	h.Routes(mux)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: mux}
+	ctx, cancel := context.WithCancel(context.Background())
+	ran := make(chan struct{})
+	go s.Serve(listener)
+	go func() {
+		defer close(ran)
+		h.Run(ctx)
+	}()
+	stop := sync.OnceFunc(func() {
+		listener.Close()
+		cancel()
+		<-ran
+		s.Close()
+	})
+	t.Cleanup(stop)
+	return &server{listener.Addr().String(), stop}
+}
+
+// balancer passes TCP connections on, by turns, to whoever takes them.
+type balancer struct {
+	mu       sync.Mutex
+	backends []string
+	next     int
+}
+
+func (b *balancer) replace(i int, addr string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.backends[i] = addr
+}
+
+func (b *balancer) dial() (net.Conn, error) {
+	for range 20 {
+		b.mu.Lock()
+		b.next++
+		addr := b.backends[b.next%len(b.backends)]
+		b.mu.Unlock()
+		if c, err := net.Dial("tcp", addr); err == nil {
+			return c, nil
+		}
+	}
+	return nil, errors.New("no backend")
+}
+
+func (b *balancer) serve(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			back, err := b.dial()
+			if err != nil {
+				return
+			}
+			defer back.Close()
+			go func() {
+				io.Copy(back, c)
+				back.(*net.TCPConn).CloseWrite()
+			}()
+			io.Copy(c, back)
+		}()
+	}
+}
+
+// visitor keeps its version across connections, as our browser client does.
+type visitor struct {
+	url     string
+	version int64
+	moves   int
+	missed  []string
+}
+
+func (v *visitor) live(ctx context.Context) {
+	for ctx.Err() == nil {
+		wait := v.visit(ctx)
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+// visit is one connection; it returns how long to wait before the next.
+func (v *visitor) visit(ctx context.Context) time.Duration {
+	ws, _, err := websocket.Dial(ctx, v.url, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer ana"}}})
+	if err != nil {
+		return 50 * time.Millisecond
+	}
+	defer ws.CloseNow()
+	since := ""
+	if v.version > 0 {
+		since = fmt.Sprintf(`,"since":%d`, v.version)
+	}
+	ws.Write(ctx, websocket.MessageText, []byte(`{"id":1,"type":"subscribe","channel":"portfolio","portfolio":"p"`+since+`}`))
+	wait := 50 * time.Millisecond
+	for {
+		_, b, err := ws.Read(ctx)
+		if err != nil {
+			v.moves++
+			return wait
+		}
+		var m struct {
+			Type     string
+			Version  int64
+			Snapshot bool
+			Retry    int64 `json:"retry_ms"`
+		}
+		json.Unmarshal(b, &m)
+		switch {
+		case m.Type == "bye":
+			wait = time.Duration(m.Retry) * time.Millisecond / 10 // the test has less time than people
+		case m.Type == "portfolio" && m.Snapshot && m.Version < v.version, m.Type == "portfolio" && !m.Snapshot && m.Version != v.version+1:
+			v.missed = append(v.missed, fmt.Sprintf("%d (snapshot %v) after %d", m.Version, m.Snapshot, v.version))
+			v.version = m.Version
+		case m.Type == "portfolio":
+			v.version = m.Version
+		}
+	}
+}
+
+// Three servers behind a TCP balancer are replaced one after the other while versions are written:
+// everyone comes back elsewhere and no version is missed.
+func TestRollingDeployLosesNoVersion(t *testing.T) {
+	l := &sharedPortfolio{viewers: map[portfolio.Viewer]struct{}{}}
+	b := &balancer{backends: make([]string, 3)}
+	servers := make([]*server, 3)
+	for i := range servers {
+		servers[i] = startServer(t, l)
+		b.replace(i, servers[i].addr)
+	}
+	front, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer front.Close()
+	go b.serve(front)
+	ctx, cancel := context.WithCancel(context.Background())
+	visitors := make([]*visitor, 30)
+	var living sync.WaitGroup
+	for i := range visitors {
+		visitors[i] = &visitor{url: "ws://" + front.Addr().String() + "/ws"}
+		living.Go(func() { visitors[i].live(ctx) })
+	}
+	writing := make(chan int64)
+	stopWriting := make(chan struct{})
+	go func() {
+		last := int64(0)
+		ticker := time.NewTicker(2 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-stopWriting:
+				writing <- last
+				return
+			case <-ticker.C:
+				last = l.write()
+			}
+		}
+	}()
+	for i := range servers {
+		time.Sleep(200 * time.Millisecond)
+		fresh := startServer(t, l)
+		b.replace(i, fresh.addr)
+		servers[i].stop()
+	}
+	time.Sleep(300 * time.Millisecond)
+	close(stopWriting)
+	last := <-writing
+	time.Sleep(300 * time.Millisecond)
+	cancel()
+	living.Wait()
+	moved := 0
+	for i, v := range visitors {
+		if len(v.missed) > 0 || v.version != last {
+			t.Errorf("visitor %d is at version %d of %d and missed %v", i, v.version, last, v.missed)
+		}
+		moved += v.moves
+	}
+	if moved < len(visitors) {
+		t.Errorf("only %d moves of %d visitors", moved, len(visitors))
+	}
+}
