@@ -119,12 +119,13 @@ func whole(ctx context.Context, c *redis.Client, masters int) bool {
 	if err != nil || !strings.Contains(info, "cluster_state:ok") {
 		return false
 	}
-	ranges, err := c.ClusterSlots(ctx).Result()
+	// The old CLUSTER SLOTS and not SHARDS: it is what clients read, and it lists a replica later.
+	ranges, err := c.Do(ctx, "CLUSTER", "SLOTS").Slice()
 	if err != nil || len(ranges) != masters {
 		return false
 	}
 	for _, r := range ranges {
-		if len(r.Nodes) != 2 {
+		if one, _ := r.([]any); len(one) != 4 { // first slot, last slot, master, replica
 			return false
 		}
 	}

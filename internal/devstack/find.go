@@ -128,7 +128,7 @@ func postgresVersion(dir string) int {
 	if err != nil {
 		return 0
 	}
-	for _, word := range strings.Fields(string(out)) { // "postgres (PostgreSQL) 15.18 (Debian …)"
+	for word := range strings.FieldsSeq(string(out)) { // "postgres (PostgreSQL) 15.18 (Debian …)"
 		digits, _, _ := strings.Cut(word, ".")
 		if major, err := strconv.Atoi(digits); err == nil {
 			return major

@@ -112,8 +112,8 @@ func TestARedisHasItsFaults(t *testing.T) {
 		t.Errorf("restarted without its keys, it has %d, %v", n, err)
 	}
 	r.Configure(t, "maxmemory", "1mb")
-	err := rdb.Set(t.Context(), "big", strings.Repeat("x", 2<<20), 0).Err()
-	if err = rdb.Set(t.Context(), "more", "x", 0).Err(); err == nil || !strings.Contains(err.Error(), "OOM") {
+	rdb.Set(t.Context(), "big", strings.Repeat("x", 2<<20), 0)
+	if err := rdb.Set(t.Context(), "more", "x", 0).Err(); err == nil || !strings.Contains(err.Error(), "OOM") {
 		t.Errorf("over maxmemory a write says %v", err)
 	}
 }
