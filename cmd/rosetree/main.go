@@ -15,6 +15,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	os.Exit(run(ctx, os.Args[1:]))
 }
 
@@ -54,6 +55,7 @@ func newRoot() (*cobra.Command, *bool) {
 	}
 	root.AddCommand(
 		newServe(),
+		newDemo(),
 		newMigrate(),
 		newCheck(),
 		newConfig(),

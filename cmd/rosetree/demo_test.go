@@ -1,0 +1,315 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// program is the binary under test, built once.
+var program = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "rosetree-bin-")
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(dir, "rosetree")
+	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return bin, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if bin, err := program(); err == nil {
+		os.RemoveAll(filepath.Dir(bin))
+	}
+	os.Exit(code)
+}
+
+// runningDemo is a demo as a person or a script starts it.
+type runningDemo struct {
+	URL      string       `json:"url"`
+	Socket   string       `json:"ws"`
+	Metrics  string       `json:"metrics"`
+	Database string       `json:"database_url"`
+	Redis    string       `json:"redis_url"`
+	Users    []demoPerson `json:"users"`
+
+	cmd    *exec.Cmd
+	data   string
+	stderr *bytes.Buffer
+}
+
+// startDemo starts a demo on data and waits until it says that it is ready.
+func startDemo(t *testing.T, data string) *runningDemo {
+	t.Helper()
+	bin, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &runningDemo{data: data, stderr: &bytes.Buffer{}}
+	d.cmd = exec.Command(bin, "demo", "--json", "--listen", "127.0.0.1:0", "--data", data)
+	d.cmd.Stderr = d.stderr
+	out, err := d.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.cmd.Process.Kill(); d.cmd.Wait() })
+	cut := time.AfterFunc(60*time.Second, func() { d.cmd.Process.Kill() })
+	defer cut.Stop()
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	if err != nil {
+		t.Fatalf("no line of JSON: %v; it said: %s", err, d.stderr)
+	}
+	if err := json.Unmarshal(line, d); err != nil {
+		t.Fatalf("%v in %s", err, line)
+	}
+	return d
+}
+
+// demoData is a folder for a demo; its servers' data goes with it, also where that lies outside.
+func demoData(t *testing.T) string {
+	t.Helper()
+	data := filepath.Join(t.TempDir(), "data")
+	t.Cleanup(func() {
+		if servers, err := filepath.EvalSymlinks(filepath.Join(data, "servers")); err == nil {
+			os.RemoveAll(servers)
+		}
+	})
+	return data
+}
+
+// servers returns the process ids of the demo's PostgreSQL and Redis, as they note them themselves.
+func (d *runningDemo) servers(t *testing.T) []int {
+	t.Helper()
+	var pids []int
+	for _, note := range []string{"servers/postgres/data/postmaster.pid", "servers/redis/pid"} {
+		raw, err := os.ReadFile(filepath.Join(d.data, note))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid, err := strconv.Atoi(strings.Fields(string(raw))[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	return pids
+}
+
+// goneWithin waits until none of the processes runs. A process that ended may stay a zombie until
+// somebody asks for it: that one runs no more.
+func goneWithin(t *testing.T, limit time.Duration, pids []int) {
+	t.Helper()
+	running := func(pid int) bool {
+		state, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
+		return err == nil && !strings.HasPrefix(string(state), "Z")
+	}
+	for end := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
+		var left []int
+		for _, pid := range pids {
+			if running(pid) {
+				left = append(left, pid)
+			}
+		}
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("after %v processes %v still run", limit, left)
+		}
+	}
+}
+
+// ask sends a request as the bearer of token and reads the JSON answer.
+func (d *runningDemo) ask(t *testing.T, method, path, token string, body any, into any) {
+	t.Helper()
+	raw, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, err := http.NewRequest(method, d.URL+path, bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	if method == http.MethodGet {
+		req.Body, req.ContentLength = http.NoBody, 0
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode >= 300 {
+		t.Fatalf("%s %s: %s %v %s", method, path, resp.Status, err, answer)
+	}
+	if err := json.Unmarshal(answer, into); into != nil && err != nil {
+		t.Fatalf("%s %s: %v in %s", method, path, err, answer)
+	}
+}
+
+func (d *runningDemo) logIn(t *testing.T, who demoPerson) (token string) {
+	t.Helper()
+	var answer struct {
+		Tokens map[string]any `json:"tokens"`
+	}
+	d.ask(t, "POST", "/api/auth/login", "", map[string]string{"email": who.Email, "password": who.Password, "transport": "bearer"}, &answer)
+	for _, v := range answer.Tokens {
+		if s, _ := v.(string); strings.HasPrefix(s, "rt1.") {
+			return s
+		}
+	}
+	t.Fatalf("no session token in %v", answer.Tokens)
+	return ""
+}
+
+type listedPortfolio struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Version int64  `json:"version"`
+}
+
+func (d *runningDemo) portfolios(t *testing.T, token string) []listedPortfolio {
+	t.Helper()
+	var answer struct {
+		Portfolios []listedPortfolio `json:"portfolios"`
+	}
+	d.ask(t, "GET", "/api/portfolios", token, nil, &answer)
+	return answer.Portfolios
+}
+
+func TestAKilledDemoLeavesNoServerAndTheNextOneHasItsData(t *testing.T) {
+	first := startDemo(t, demoData(t))
+	token := first.logIn(t, first.Users[0])
+	before := first.portfolios(t, token)
+	if len(before) < 2 {
+		t.Fatalf("%s has the portfolios %v", first.Users[0].Email, before)
+	}
+	first.ask(t, "POST", "/api/portfolios/"+before[0].ID+"/transactions", token, map[string]string{
+		"type": "buy", "symbol": "AAPL", "quantity": "1", "price": "100", "currency": "USD", "executed_at": "2026-01-05"}, nil)
+	servers := first.servers(t)
+	first.cmd.Process.Kill()
+	goneWithin(t, 5*time.Second, servers)
+
+	again := startDemo(t, first.data)
+	if again.Database != first.Database || again.Redis != first.Redis {
+		t.Error("the data URLs changed though their ports were free")
+	}
+	after := again.portfolios(t, token) // the session was kept as well
+	if len(after) != len(before) || after[0].Version <= before[0].Version {
+		t.Errorf("portfolios before the kill %v, after it %v", before, after)
+	}
+}
+
+func TestADemoHasThreeUsersAnAdminAndYearsOfTransactions(t *testing.T) {
+	d := startDemo(t, demoData(t))
+	roles := map[string]int{}
+	total := 0
+	for _, who := range d.Users {
+		roles[string(who.Role)]++
+		token := d.logIn(t, who)
+		for _, p := range d.portfolios(t, token) {
+			var list struct {
+				Transactions []struct {
+					ExecutedAt time.Time `json:"executed_at"`
+				} `json:"transactions"`
+			}
+			d.ask(t, "GET", "/api/portfolios/"+p.ID+"/transactions", token, nil, &list)
+			total++
+			if n := len(list.Transactions); n < 15 {
+				t.Errorf("%s of %s has %d transactions", p.Name, who.Email, n)
+			}
+		}
+	}
+	if roles["user"] != 3 || roles["admin"] != 1 || total < 4 {
+		t.Errorf("people %v with %d portfolios", roles, total)
+	}
+	if !strings.HasPrefix(d.Socket, "ws://127.0.0.1:") || !strings.HasSuffix(d.Socket, "/ws") || !strings.HasSuffix(d.Metrics, "/metrics") {
+		t.Errorf("socket %s, metrics %s", d.Socket, d.Metrics)
+	}
+}
+
+func TestCtrlCEndsTheDemoAndItsServers(t *testing.T) {
+	d := startDemo(t, demoData(t))
+	servers := d.servers(t)
+	if err := d.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	cut := time.AfterFunc(20*time.Second, func() { d.cmd.Process.Signal(syscall.SIGQUIT) })
+	defer cut.Stop()
+	if err := d.cmd.Wait(); err != nil {
+		t.Errorf("the demo ended with %v: %s", err, d.stderr)
+	}
+	goneWithin(t, time.Second, servers)
+}
+
+func TestASecondDemoOnTheSameFolderIsRefused(t *testing.T) {
+	d := startDemo(t, demoData(t))
+	second := exec.Command(d.cmd.Path, "demo", "--listen", "127.0.0.1:0", "--fresh", "--data", d.data)
+	out, _ := second.CombinedOutput()
+	if code := second.ProcessState.ExitCode(); code != 1 || !strings.Contains(string(out), "another demo runs on it") || !strings.Contains(string(out), "--data") {
+		t.Errorf("exit code %d, it said: %s", code, out)
+	}
+	d.logIn(t, d.Users[0]) // the first one has lost nothing
+}
+
+func TestADemoTellsAPersonWhatToTry(t *testing.T) {
+	bin, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(bin, "demo", "--data", demoData(t), "--listen", "127.0.0.1:0")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	cut := time.AfterFunc(60*time.Second, func() { cmd.Process.Kill() })
+	defer cut.Stop()
+	var said strings.Builder
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		said.WriteString(lines.Text() + "\n")
+		if strings.HasPrefix(lines.Text(), "ready in ") {
+			break
+		}
+	}
+	for _, want := range []string{"dashboard", "log in as", "administrator", "socket", "metrics", "PostgreSQL", "Redis", "sessions revoke", "DEL", "ready in "} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("it says nothing of %q:\n%s", want, said.String())
+		}
+	}
+}
+
+func TestWithoutServersTheDemoGivesTheLineToType(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make a root of its own")
+	}
+	out, code := inImage(t, buildImage(t), "demo", "--data", "/tmp/data")
+	if code != 1 || !strings.Contains(out, "Redis is not installed") || !strings.Contains(out, "Install it with:") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+}
