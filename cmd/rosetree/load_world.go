@@ -206,6 +206,12 @@ func (w *loadWorld) enough(ctx context.Context, n int) error {
 		g.Go(func() error {
 			progress("%d of %d sessions", made.Add(1), n)
 			s, err := w.another(ctx, u)
+			for tries := 0; tries < 5 && busy(err); tries++ {
+				if err := pause(ctx, time.Second); err != nil {
+					return err
+				}
+				s, err = w.another(ctx, u)
+			}
 			if err != nil {
 				return fmt.Errorf("session of %s: %w", u.email, err)
 			}
@@ -216,6 +222,12 @@ func (w *loadWorld) enough(ctx context.Context, n int) error {
 		})
 	}
 	return g.Wait()
+}
+
+// busy is an answer after which one tries again: making sessions is not what is measured here.
+func busy(err error) bool {
+	answered, ok := errors.AsType[*answerError](err)
+	return ok && (answered.status == 503 || answered.status == 429)
 }
 
 func (w *loadWorld) another(ctx context.Context, u *loadUser) (*loadSession, error) {
