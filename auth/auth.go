@@ -39,6 +39,7 @@ type Auth struct {
 	guarded  *window // of the session path: what the guard judges
 	guard    *guard
 	shadow   *shadow
+	exports  chan struct{} // one element for each export that is being made
 
 	// CountSockets is how many live sockets a session has on this server. Set before Run, by who holds the sockets.
 	CountSockets SocketCounter
@@ -76,6 +77,7 @@ func New(cfg Config, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg pr
 	a.guarded = newWindow()
 	a.guard = newGuard(a.guarded, a.switches, server, log, reg)
 	a.shadow = newShadow(a.twinOf, a.met)
+	a.exports = make(chan struct{}, exportSlots)
 	a.ends = newRevoker(revokerConfig{watchConfig: watchConfig{Server: server}, Tags: a.keys.utags, Absolute: cfg.SessionAbsoluteTTL,
 		MaxBlind: cfg.MaxBlind, Switched: a.switched}, db, rdb, log, reg)
 	a.ends.watch.consult = a.consultsRedis

@@ -19,6 +19,8 @@ func (a *Auth) Routes(mux *http.ServeMux) {
 		"POST /api/auth/ticket":       a.ticket,
 		"POST /api/auth/password":     a.changePassword,
 		"POST /api/auth/step-up":      a.stepUp,
+		"POST /api/auth/erase":        a.erase,
+		"GET /api/auth/export":        a.export,
 		"GET /api/health/auth-legacy": a.healthLegacy,
 		"GET /api/health/auth-v2":     a.healthSessions,
 	} {

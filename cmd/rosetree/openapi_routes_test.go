@@ -52,6 +52,11 @@ type passwordBody struct {
 	New     string `json:"new"`
 }
 
+type eraseBody struct {
+	Password string `json:"password"`
+	Confirm  string `json:"confirm"`
+}
+
 type stepUpBody struct {
 	Password string `json:"password"`
 }
@@ -103,6 +108,8 @@ var rawRoutes = []route{
 	{http.MethodPost, "/api/auth/ticket", "auth.ticket", "A single-use ticket for the socket's subprotocol, good for 30 seconds", 200, nil, reflect.TypeFor[auth.TicketAnswer](), false},
 	{http.MethodPost, "/api/auth/password", "auth.password", "Changes the password; all other sessions end", 200, reflect.TypeFor[passwordBody](), nil, false},
 	{http.MethodPost, "/api/auth/step-up", "auth.step_up", "Proves the password again, for acts that answer step_up_required", 200, reflect.TypeFor[stepUpBody](), reflect.TypeFor[grant](), false},
+	{http.MethodPost, "/api/auth/erase", "auth.erase", "Deletes the account and everything in it; its sessions end", 204, reflect.TypeFor[eraseBody](), nil, false},
+	{http.MethodGet, "/api/auth/export", "auth.export", "Everything stored about the caller: JSON, or with ?format=csv a zip of one CSV file per table", 200, nil, nil, false},
 	{http.MethodGet, "/api/health", "health", "Whether the server and what it needs work", 200, nil, reflect.TypeFor[health](), true},
 	{http.MethodGet, "/api/health/live", "health.live", "Whether the process runs", 200, nil, reflect.TypeFor[health](), true},
 	{http.MethodGet, "/api/health/ready", "health.ready", "Whether it takes callers", 200, nil, reflect.TypeFor[health](), true},
