@@ -254,3 +254,7 @@ func (w *world) http(p auth.Principal) *httptest.Server {
 	w.t.Cleanup(s.Close)
 	return s
 }
+
+func closeOf(symbol string, day time.Time, price string) prices.Close {
+	return prices.Close{Symbol: prices.Symbol(symbol), Date: day, Close: decimal.RequireFromString(price)}
+}

@@ -68,6 +68,22 @@ func (f fixed) times(r int64) (fixed, bool) {
 	return p, true
 }
 
+// exact is f·10^-scale as a fraction.
+func (f fixed) exact(scale int32) ledger.Exact {
+	if f == (fixed{}) {
+		return ledger.Exact{}
+	}
+	hi, lo := f.abs()
+	n := new(big.Int).SetUint64(hi)
+	n.Lsh(n, 64).Or(n, new(big.Int).SetUint64(lo))
+	if f.hi < 0 {
+		n.Neg(n)
+	}
+	return ledger.Fraction(n, pow10big[scale])
+}
+
+var pow10big = map[int32]*big.Int{valueScale: big.NewInt(1e16), baseScale: new(big.Int).Exp(big.NewInt(10), big.NewInt(baseScale), nil)}
+
 var pow10u = [20]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19}
 
 // round is f without its last digits, half away from zero; ok is false where the result has more than 63 bits.

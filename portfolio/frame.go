@@ -2,7 +2,6 @@ package portfolio
 
 import (
 	"context"
-	"math/big"
 	"time"
 
 	"rosetree/portfolio/ledger"
@@ -203,16 +202,8 @@ func (b *valuation) dayPercent(day fixed) Figure {
 	if b.dayStart.Value.IsZero() {
 		return ""
 	}
-	hi, lo := day.abs()
-	n := new(big.Int).SetUint64(hi)
-	n.Lsh(n, 64).Or(n, new(big.Int).SetUint64(lo))
-	if day.hi < 0 {
-		n.Neg(n)
-	}
-	return percent(ledger.Amount{Value: ledger.Fraction(n, scale24)}, b.dayStart)
+	return percent(ledger.Amount{Value: day.exact(baseScale)}, b.dayStart)
 }
-
-var scale24 = new(big.Int).Exp(big.NewInt(10), big.NewInt(baseScale), nil)
 
 // exact makes the same valuation with fractions: slower, without limits.
 func (l *live) exact(b *valuation, moved []int) Valuation {

@@ -161,12 +161,20 @@ func (v *view) dayChange(x *valued, chain []*ledger.Transaction) {
 		return
 	}
 	day := x.quoted.day
-	quantity, bought := x.before(day, chain, v.rates, v.base)
+	quantity, bought := x.before(day, v.until(chain), v.rates, v.base)
 	x.bought = bought
 	if !quantity.IsZero() {
 		x.reference = v.worthBefore(x, quantity, day)
 	}
 	x.dayChange = x.valueBase.Sub(x.reference).Sub(x.bought)
+}
+
+// until are the rows that count in a view of the past.
+func (v *view) until(chain []*ledger.Transaction) []*ledger.Transaction {
+	if v.opts.AsOf.IsZero() {
+		return chain
+	}
+	return slices.DeleteFunc(slices.Clone(chain), func(t *ledger.Transaction) bool { return t.At.After(v.opts.AsOf) })
 }
 
 func (v *view) worthBefore(x *valued, quantity ledger.Exact, day time.Time) ledger.Amount {

@@ -189,6 +189,9 @@ func (l *live) apply(c *contents, all bool, rates ledger.Table) {
 	whole := all || l.settings.base != c.settings.base || l.settings.method != c.settings.method || l.settings.costs != c.settings.costs ||
 		!slices.Equal(l.accounts, c.accounts) || !sameRates(l.rates, rates) ||
 		!maps.EqualFunc(l.own, c.own, func(a, b manual) bool { return a.Currency == b.Currency && a.Multiplier.Equal(b.Multiplier) })
+	if !whole && c.settings.version == l.settings.version {
+		return // nothing is new: two heard the same news
+	}
 	if all {
 		l.ledger = ledger.New(c.accounts, c.rows)
 	} else {
@@ -228,9 +231,9 @@ func (l *live) replayAll() {
 
 func (l *live) inst() ledger.Instruments { return l.service.instruments(l.own) }
 
-// options are the portfolio's own settings. The replay ends now: a split of tomorrow is not yet known.
+// options are the portfolio's own settings. A split of tomorrow does not count yet.
 func (l *live) options() ledger.Options {
-	return ledger.Options{Base: l.settings.base, Method: l.settings.method, Costs: l.settings.costs, AsOf: time.Now().Add(rowsAhead)}
+	return ledger.Options{Base: l.settings.base, Method: l.settings.method, Costs: l.settings.costs, Until: time.Now()}
 }
 
 // rowsAhead is how far in the future a row's time may be: clocks differ, and a day may have begun elsewhere.

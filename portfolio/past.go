@@ -2,12 +2,16 @@ package portfolio
 
 import (
 	"context"
+	"fmt"
 	"math/big"
 	"slices"
+	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
 
+	"rosetree/auth"
 	"rosetree/portfolio/ledger"
 	"rosetree/prices"
 )
@@ -19,6 +23,8 @@ type dayPrice struct {
 	day   time.Time // 00:00 UTC
 	price decimal.Decimal
 	after ledger.Exact // what splits made of one share since; 1 where the closes count them already
+	units int64        // worth in 1e-8
+	whole bool         // units says it all
 }
 
 // at is the last close on or before day, by at most so many days. What did not trade that long has no price.
@@ -39,17 +45,82 @@ const priceAge = 14 * 24 * time.Hour
 // worth is the price of one share of the last day.
 func (p dayPrice) worth() ledger.Exact { return ledger.FromDecimal(p.price).Quo(p.after) }
 
-// closes reads an instrument's past. What is a manual instrument's comes from its owner's own prices.
-func (s *Service) closes(ctx context.Context, inst prices.Instrument, from, to time.Time) (series, error) {
+// closesAge is how old a copy of an instrument's closes may be.
+const closesAge = time.Minute
+
+// closesBook keeps what was read of the past; all portfolios share it.
+type closesBook struct {
+	mu   sync.Mutex
+	seen map[prices.Symbol]closesCopy
+}
+
+type closesCopy struct {
+	closes   series
+	from, to time.Time
+	read     time.Time
+}
+
+// closesOf is an instrument's daily closes; those of an instrument that only its owner knows are the
+// prices that they gave it, which hold until the next one.
+func (s *Service) closesOf(ctx context.Context, owner *live, inst prices.Instrument, from, to time.Time) (series, error) {
+	if _, shared := s.market.Instrument(inst.Symbol); !shared {
+		return owner.ownCloses(ctx, inst, to)
+	}
+	s.closes.mu.Lock()
+	c, ok := s.closes.seen[inst.Symbol]
+	s.closes.mu.Unlock()
+	if ok && time.Since(c.read) < closesAge && !c.from.After(from) && !c.to.Before(to) {
+		return c.closes, nil
+	}
 	list, err := s.past.Closes(ctx, inst.Symbol, from, to)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("portfolio: closes of %s: %w", inst.Symbol, err)
 	}
 	out := make(series, len(list))
 	for i, c := range list {
-		out[i] = dayPrice{day: c.Date.UTC().Truncate(24 * time.Hour), price: c.Close, after: splitsAfter(inst, c.Date, to)}
+		out[i] = newDayPrice(inst, c.Date, c.Close)
 	}
 	slices.SortFunc(out, func(a, b dayPrice) int { return a.day.Compare(b.day) })
+	s.closes.mu.Lock()
+	s.closes.seen[inst.Symbol] = closesCopy{out, from, to, time.Now()}
+	s.closes.mu.Unlock()
+	return out, nil
+}
+
+// newDayPrice counts splits until now, as positions do.
+func newDayPrice(inst prices.Instrument, day time.Time, price decimal.Decimal) dayPrice {
+	p := dayPrice{day: day.UTC().Truncate(oneDay), price: price, after: splitsAfter(inst, day, time.Now())}
+	worth := p.worth()
+	d := worth.Decimal(unitScale)
+	if p.units, p.whole = units(d); p.whole {
+		p.whole = ledger.FromDecimal(d).Cmp(worth) == 0
+	}
+	return p
+}
+
+// ownCloses are the prices that the owner gave, one for each day until the next.
+func (l *live) ownCloses(ctx context.Context, inst prices.Instrument, to time.Time) (out series, err error) {
+	var b pgx.Batch
+	b.Queue(`SELECT date, close FROM app.user_prices WHERE symbol = $1 AND date <= $2 ORDER BY date`, inst.Symbol, to).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var day time.Time
+			var price numeric
+			if err := rows.Scan(&day, &price); err != nil {
+				return err
+			}
+			for n := len(out); n > 0 && out[n-1].day.AddDate(0, 0, 1).Before(day); n = len(out) {
+				out = append(out, newDayPrice(inst, out[n-1].day.AddDate(0, 0, 1), out[n-1].price))
+			}
+			out = append(out, newDayPrice(inst, day, number(price)))
+		}
+		return rows.Err()
+	})
+	if err := l.service.db.As(auth.Principal{User: l.user}).Do(ctx, &b); err != nil {
+		return nil, err
+	}
+	for n := len(out); n > 0 && out[n-1].day.Before(to.Truncate(oneDay)); n = len(out) {
+		out = append(out, newDayPrice(inst, out[n-1].day.AddDate(0, 0, 1), out[n-1].price))
+	}
 	return out, nil
 }
 
@@ -79,11 +150,11 @@ func (l *live) momentAt(ctx context.Context, asOf time.Time) (*pastMoment, error
 	l.mu.Lock()
 	symbols, inst, table := l.ledger.Symbols(), l.inst(), l.rates
 	l.mu.Unlock()
-	m := &pastMoment{day: asOf.Truncate(24 * time.Hour), prices: map[prices.Symbol]series{}, table: table, insts: map[prices.Symbol]prices.Instrument{}}
+	m := &pastMoment{day: asOf.Truncate(oneDay), prices: map[prices.Symbol]series{}, table: table, insts: map[prices.Symbol]prices.Instrument{}}
 	for _, symbol := range symbols {
 		i := inst(symbol)
 		i.Symbol = symbol
-		closes, err := l.service.closes(ctx, i, m.day.AddDate(0, 0, -2*14), m.day)
+		closes, err := l.service.closesOf(ctx, l, i, m.day.Add(-2*priceAge), m.day)
 		if err != nil {
 			return nil, err
 		}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"rosetree/auth"
+	"rosetree/prices"
 )
 
 // Config is the room's settings.
@@ -46,6 +47,7 @@ type Service struct {
 	log      *slog.Logger
 	metrics  *metrics
 	rates    *rateBook
+	closes   closesBook
 	outgoing chan news
 
 	loads singleflight.Group
@@ -68,7 +70,7 @@ type key struct {
 // New makes the room. past may be the market itself.
 func New(cfg Config, db *auth.DB, market Market, past History, rdb redis.UniversalClient, log *slog.Logger, reg prometheus.Registerer) *Service {
 	s := &Service{config: cfg.withDefaults(), db: db, market: market, past: past, rdb: rdb, log: log,
-		outgoing: make(chan news, 4096), live: map[key]*live{}}
+		outgoing: make(chan news, 4096), live: map[key]*live{}, closes: closesBook{seen: map[prices.Symbol]closesCopy{}}}
 	s.metrics = newMetrics(reg, s)
 	s.rates = newRateBook(past)
 	return s

@@ -25,10 +25,9 @@ type ticked struct {
 	generation uint64 // grows with every change, of the freshness too; 0 is no price
 	n          uint64
 	quoted
-	day   time.Time // UTC day of the price: what the day change counts from
-	units int64     // price in 1e-8
-	exact bool      // units says it all
-	shown Figure    // the price as clients see it
+	units int64  // price in 1e-8
+	exact bool   // units says it all
+	shown Figure // the price as clients see it
 }
 
 var noPrice = &ticked{quoted: quoted{freshness: None}}

@@ -3,6 +3,7 @@ package portfolio
 import (
 	"cmp"
 	"maps"
+	"math/big"
 	"slices"
 
 	"github.com/shopspring/decimal"
@@ -87,38 +88,45 @@ func (t *sums) show(base string) Totals {
 	return out
 }
 
-// weigh gives each holding its share of the holdings' value in per cent, by largest remainder, so that
-// the shares add up to 100.00 (rule 1). Where a value is not known, no share is.
+// weigh gives each holding its share of the holdings' value.
 func weigh(list []*valued, shown []Holding) {
-	total := ledger.Exact{}
-	for _, x := range list {
-		if !x.valueBase.Known() || x.valueBase.Value.Sign() < 0 {
-			return
-		}
-		total = total.Add(x.valueBase.Value)
+	values := make([]ledger.Amount, len(list))
+	for i, x := range list {
+		values[i] = x.valueBase
 	}
-	if total.IsZero() {
-		return
+	for i, share := range shares(values) {
+		shown[i].Weight = share
 	}
-	type share struct {
+}
+
+// shares are parts of the sum in per cent, by largest remainder, so that they add up to 100.00 (rule 1).
+// Where a value is not known, or is negative, no share is.
+func shares(values []ledger.Amount) []Figure {
+	shown := make([]Figure, len(values))
+	total := ledger.SumAmounts(values...)
+	if !total.Known() || total.Value.IsZero() || slices.ContainsFunc(values, func(a ledger.Amount) bool { return a.Value.Sign() < 0 }) {
+		return shown
+	}
+	type part struct {
 		i     int
 		floor int64 // hundredths of a per cent
 		rest  ledger.Exact
 	}
-	shares, left := make([]share, len(list)), int64(10_000)
-	for i, x := range list {
-		exact := x.valueBase.Value.Mul(ledger.FromDecimal(decimal.NewFromInt(10_000))).Quo(total)
-		floor := exact.Floor().Int64()
-		shares[i] = share{i, floor, exact.Sub(ledger.FromDecimal(decimal.NewFromInt(floor)))}
-		left -= floor
+	parts, left := make([]part, len(values)), int64(10_000)
+	for i, a := range values {
+		exact := a.Value.Mul(ledger.FromDecimal(decimal.NewFromInt(10_000))).Quo(total.Value)
+		floor := exact.Floor()
+		parts[i] = part{i, floor.Int64(), exact.Sub(ledger.Fraction(floor, big.NewInt(1)))}
+		left -= floor.Int64()
 	}
-	slices.SortStableFunc(shares, func(a, b share) int { return cmp.Or(b.rest.Cmp(a.rest), cmp.Compare(a.i, b.i)) })
-	for k, s := range shares {
+	slices.SortStableFunc(parts, func(a, b part) int { return cmp.Or(b.rest.Cmp(a.rest), cmp.Compare(a.i, b.i)) })
+	for k, p := range parts {
 		if int64(k) < left {
-			s.floor++
+			p.floor++
 		}
-		shown[s.i].Weight = Figure(decimal.New(s.floor, -2).StringFixed(2))
+		shown[p.i] = Figure(decimal.New(p.floor, -2).StringFixed(2))
 	}
+	return shown
 }
 
 // show is the whole view: holdings by symbol, closed ones only where asked for, and the totals of all.

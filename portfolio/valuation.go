@@ -76,6 +76,7 @@ func (l *live) revalue() {
 			b.rows = append(b.rows, l.row(b, x))
 		}
 	}
+	b.inherit(l.book)
 	for _, m := range l.state.Money {
 		for currency, balance := range m.Cash {
 			if currency != base && !balance.IsZero() {
@@ -84,6 +85,20 @@ func (l *live) revalue() {
 		}
 	}
 	l.book = b
+}
+
+// inherit keeps what the viewers have not been told yet: a price that moved after the last frame.
+func (b *valuation) inherit(old *valuation) {
+	if old == nil {
+		return
+	}
+	for i := range old.rows {
+		was := &old.rows[i]
+		j := slices.IndexFunc(b.rows, func(r row) bool { return r.ticker == was.ticker })
+		if j >= 0 && b.rows[j].seen != was.seen {
+			b.rows[j].seen, b.rows[j].fresh = was.seen, was.fresh
+		}
+	}
 }
 
 // ticker is the shared one, or, for an instrument that only the owner knows, one that stands still.

@@ -55,7 +55,7 @@ func (s *Service) holdings(ctx context.Context, p auth.Principal, in holdingsQue
 	own := v.opts
 	change(&v.opts)
 	if past != nil {
-		v.at, v.opts.AsOf = past, asOf
+		v.at, v.opts.AsOf, v.opts.Until = past, asOf, asOf
 	}
 	if v.opts != own {
 		v.state = l.ledger.Replay(v.inst, v.rates, v.opts)

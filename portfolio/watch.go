@@ -42,7 +42,9 @@ func (s *Service) Watch(ctx context.Context, p auth.Principal, id ID, since int6
 		v.Snapshot(w.snapshot(l))
 	}
 	l.viewers = append(l.viewers, w)
-	l.revalue()
+	if l.book == nil {
+		l.revalue()
+	}
 	return w, recovered, nil
 }
 

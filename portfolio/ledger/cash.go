@@ -25,7 +25,7 @@ func replayMoney(account Account, rows []*Transaction, multiplier func(*Transact
 	for _, t := range rows {
 		gross := t.Gross(multiplier(t))
 		if m.Cash != nil {
-			m.Cash[t.Currency] = cashAfter(m.Cash[t.Currency], t, gross)
+			m.Cash[t.Currency] = CashAfter(m.Cash[t.Currency], t, gross)
 		}
 		if t.Symbol == "" {
 			m.book(t, gross, rates, opts.Base)
@@ -34,8 +34,8 @@ func replayMoney(account Account, rows []*Transaction, multiplier func(*Transact
 	return m
 }
 
-// cashAfter is the balance after t.
-func cashAfter(balance decimal.Decimal, t *Transaction, gross decimal.Decimal) decimal.Decimal {
+// CashAfter is an account's balance in t's currency after t.
+func CashAfter(balance decimal.Decimal, t *Transaction, gross decimal.Decimal) decimal.Decimal {
 	if t.Type == Adjustment && t.Symbol == "" {
 		return gross
 	}

@@ -121,7 +121,7 @@ func (c *chain) measure(facts []fact, splits []prices.Split) {
 		c.rates = max(c.rates, -f.base.rate.Exponent(), -f.instrument.rate.Exponent())
 	}
 	c.instScale, c.baseScale = money+conv, money+c.rates
-	c.splits = relevant(splits, c.opts.AsOf)
+	c.splits = relevant(splits, c.opts.splitsUntil())
 	c.factor, c.perShare = big.NewInt(1), new(big.Int).Set(pow10(c.quantity))
 	for _, s := range c.splits {
 		c.factor.Mul(c.factor, big.NewInt(s.N))

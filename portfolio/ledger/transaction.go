@@ -102,6 +102,14 @@ type Options struct {
 	Force  bool // Method also where an account has its own
 	Costs  Costs
 	AsOf   time.Time // rows later than this do not count; zero counts all
+	Until  time.Time // splits later than this are not known yet; zero is AsOf
+}
+
+func (o Options) splitsUntil() time.Time {
+	if o.Until.IsZero() {
+		return o.AsOf
+	}
+	return o.Until
 }
 
 func (o Options) method(a Account) Method {
