@@ -67,7 +67,6 @@ func New(cfg Config, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg pr
 		CountSockets: func(SessionID) int { return 0 }}
 	a.sessions = &sessions{rdb: rdb, limit: cfg.SessionsPerUser}
 	a.hashes = newHashPool(a.met)
-	a.limits = newLimiter(rdb, a.keys.throttle)
 	a.touched = newTouches(a.rows, log)
 	a.switches = newRollout(a.rows, cfg, log, a.met)
 	a.turned = make(chan struct{}, 1)
@@ -82,6 +81,7 @@ func New(cfg Config, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg pr
 		MaxBlind: cfg.MaxBlind, Switched: a.switched}, db, rdb, log, reg)
 	a.ends.watch.consult = a.consultsRedis
 	a.switches.onChange(a.follow)
+	a.limits = newLimiter(rdb, a.ends.breaker, a.keys.throttle)
 	return a, nil
 }
 

@@ -114,12 +114,16 @@ func (a *Auth) verifySession(ctx context.Context, c credential, ip string) (Prin
 	return Principal{}, errRedisDown
 }
 
-// readSession goes through the breaker. A read has no effect that could happen twice, so it is tried twice.
-func (a *Auth) readSession(ctx context.Context, t token, ip string) (s Session, err error) {
-	for range 2 {
-		if s, err = a.askRedis(ctx, utagOf(t.id), func(ctx context.Context) (Session, error) { return a.sessions.check(ctx, t, ip) }); err == nil || errors.Is(err, errNoSession) {
-			break
-		}
+// retryWithin is how soon a read must have failed to be tried again: after a connection that was closed, not after a time-out.
+const retryWithin = 20 * time.Millisecond
+
+// readSession goes through the breaker. A read has no effect that could happen twice.
+func (a *Auth) readSession(ctx context.Context, t token, ip string) (Session, error) {
+	check := func(ctx context.Context) (Session, error) { return a.sessions.check(ctx, t, ip) }
+	began := time.Now()
+	s, err := a.askRedis(ctx, utagOf(t.id), check)
+	if err != nil && !errors.Is(err, errNoSession) && !errors.Is(err, errRedisOut) && time.Since(began) < retryWithin {
+		s, err = a.askRedis(ctx, utagOf(t.id), check)
 	}
 	if err == nil && s.touched {
 		a.touched.note(s)
@@ -186,10 +190,24 @@ func (a *Auth) verifyFallback(ctx context.Context, raw string, switches Switches
 	if err != nil {
 		return Principal{}, errBadCredential
 	}
-	if !switches.Rollback && !a.ends.breaker(utagOf(p.Session)).isOut() {
-		return Principal{}, errFallbackOnly
+	if !switches.Rollback {
+		if err := a.redisAnswers(ctx, p.Session); err != nil {
+			return Principal{}, err
+		}
 	}
 	return a.acceptFallback(ctx, p)
+}
+
+// redisAnswers refuses a receipt for a session that Redis can be asked about: nothing but the question tells whether it can.
+func (a *Auth) redisAnswers(ctx context.Context, id SessionID) error {
+	_, err := a.askRedis(ctx, utagOf(id), func(ctx context.Context) (Session, error) { return a.sessions.lookup(ctx, id) })
+	switch {
+	case err == nil:
+		return errFallbackOnly
+	case errors.Is(err, errNoSession):
+		return errSessionOver
+	}
+	return nil
 }
 
 // acceptFallback accepts the receipt of a session without asking Redis, on two conditions that make it safe: what was revoked until

@@ -10,7 +10,7 @@ package auth
 //	rt:canary:{tag}server:n  STR   watcher               deleted at once; 10 s where its writer died between
 //	rt:t:{hash}              STR   ticket                30 s; GETDEL when it is used
 //	rt:x:{utag}legacy        STR   exchange              with the session: which session a legacy one was exchanged for
-//	rt:rl:kind:hmac          STR   throttles             when the bucket is full again
+//	rt:rl:kind:{hmac}        STR   throttles             when the bucket is full again
 const (
 	sessionPrefix = "rt:s:"
 	indexPrefix   = "rt:u:"

@@ -41,12 +41,13 @@ var (
 // limiter counts in Redis, so that all servers count together; while Redis is out each server counts for itself, at half the rate.
 type limiter struct {
 	rdb   redis.UniversalClient
-	key   []byte // names of accounts and addresses do not stand in Redis in the clear
+	guard func(tag string) *breaker // of the Redis master that holds the tag's keys
+	key   []byte                    // names of accounts and addresses do not stand in Redis in the clear
 	local *buckets
 }
 
-func newLimiter(rdb redis.UniversalClient, key []byte) *limiter {
-	return &limiter{rdb: rdb, key: key, local: &buckets{full: map[string]time.Time{}}}
+func newLimiter(rdb redis.UniversalClient, guard func(tag string) *breaker, key []byte) *limiter {
+	return &limiter{rdb: rdb, guard: guard, key: key, local: &buckets{full: map[string]time.Time{}}}
 }
 
 // flood sheds before anything was decoded. Loopback is whoever is on this machine already: tools, tests and a proxy
@@ -86,22 +87,26 @@ func (l *limiter) charge(ctx context.Context, all ...bucket) {
 }
 
 func (l *limiter) take(ctx context.Context, b bucket, charge bool) time.Duration {
-	name := l.name(b)
-	flag := 0
+	tag, flag := l.tag(b), 0
 	if charge {
 		flag = 1
 	}
-	ms, err := gcraScript.Run(ctx, l.rdb, []string{name}, time.Now().UnixMilli(), b.rate.every.Milliseconds(), b.rate.burst, flag).Int64()
+	name := throttlePrefix + b.kind + ":{" + tag + "}"
+	var ms int64
+	err := l.guard(tag).do(ctx, func(ctx context.Context) (err error) {
+		ms, err = gcraScript.Run(ctx, l.rdb, []string{name}, time.Now().UnixMilli(), b.rate.every.Milliseconds(), b.rate.burst, flag).Int64()
+		return err
+	})
 	if err != nil {
 		return l.local.take(name, rate{max(1, b.rate.burst/2), b.rate.every * 2}, charge)
 	}
 	return time.Duration(ms) * time.Millisecond
 }
 
-func (l *limiter) name(b bucket) string {
+func (l *limiter) tag(b bucket) string {
 	mac := hmac.New(sha256.New, l.key)
 	mac.Write([]byte(b.kind + "\x00" + b.subject))
-	return throttlePrefix + b.kind + ":" + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:15])
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:15])
 }
 
 func limited(wait time.Duration) error {
