@@ -121,12 +121,14 @@ export function useAsked(ask, deps) {
   return { ...state, again: () => setTurn((n) => n + 1), put: (/** @type {any} */ data) => setState({ data, error: null }) };
 }
 
-/** A component that is loaded when it is first drawn. @param {() => Promise<any>} load */
+/** A component that is loaded when it is first drawn, or when early() asks for it: offline nothing can be loaded any more. @param {() => Promise<any>} load */
 export function later(load) {
   /** @type {any} */ let C = null;
-  return (/** @type {any} */ props) => {
+  const early = () => load().then((c) => { C = c; });
+  const Later = (/** @type {any} */ props) => {
     const [, turn] = useState(0);
-    useEffect(() => { if (!C) load().then((c) => { C = c; turn(1); }, () => toast('This part could not be loaded. Reload the page.')); }, []);
+    useEffect(() => { if (!C) early().then(() => turn(1), () => toast('This part could not be loaded. Reload the page.')); }, []);
     return C ? html`<${C} ...${props} />` : null;
   };
+  return Object.assign(Later, { early });
 }

@@ -14,7 +14,11 @@ const creating = signal(false);
 const ranges = ['1D', '1W', '1M', 'YTD', '1Y', 'ALL'];
 
 export function Home() {
-  useEffect(() => { document.title = 'Portfolio · Rosetree'; }, []);
+  useEffect(() => {
+    document.title = 'Portfolio · Rosetree';
+    const t = setTimeout(() => { for (const part of [AddTransaction, Detail, Manage]) part.early().catch(() => {}); }, 3000);
+    return () => clearTimeout(t);
+  }, []);
   const list = portfolios.value;
   if (trouble.value && !list) return html`<div class="card empty"><${Trouble} error=${trouble.value} /><button type="button" class="btn primary" onClick=${() => load()}>Try again</button></div>`;
   if (list && !list.length) return html`<${Welcome} />${creating.value && html`<${NewPortfolio} />`}`;

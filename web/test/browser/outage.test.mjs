@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, test } from 'node:test';
+import { browser, demo, logIn, modes, moves, page, quiet, tidy } from './harness.mjs';
+
+/** @type {import('playwright-core').Browser} */ let b;
+/** @type {Awaited<ReturnType<typeof demo>>} */ let d;
+
+afterEach(() => tidy(b, 'outage'));
+after(async () => {
+  await b?.close();
+  await d?.stop();
+  d?.remove();
+});
+
+test('the server goes and comes back under an open page: live again without a reload, and every write once', async () => {
+  b = await browser();
+  d = await demo();
+  const p = await page(await b.newContext(modes.light));
+  await logIn(p, d.url, d.user());
+  await p.evaluate(() => { /** @type {any} */ (globalThis).notReloaded = true; });
+  await p.waitForFunction(() => performance.getEntriesByType('resource').some((r) => r.name.endsWith('/pages/add.js'))); // loaded before it is needed
+  const rows = await p.locator('[data-row]').count();
+
+  await d.stop();
+  await p.waitForSelector('.pill[data-state=waiting], .pill[data-state=connecting]');
+  await p.waitForSelector('main.offline');
+  assert.equal(await p.locator('[data-row]').count(), rows, 'what was known is still shown');
+  const said = p.evaluate(() => document.querySelector('.banner')?.textContent);
+  assert.match((await said) ?? '', /Not connected/);
+
+  // A transaction that is entered meanwhile waits, and is sent once the server is there.
+  const symbol = await p.locator('[data-row]').first().getAttribute('data-row');
+  const before = await p.locator(`[data-row="${symbol}"] td`).nth(1).textContent();
+  await p.click('[data-key=add]');
+  await p.fill('dialog [name=symbol]', symbol ?? '');
+  await p.fill('dialog [name=quantity]', '7');
+  await p.fill('dialog [name=price]', '50');
+  await p.click('dialog button.primary');
+
+  const again = await demo({ data: d.data, listen: new URL(d.url).host });
+  d = { ...again };
+  await p.waitForSelector('.pill[data-state=live]', { timeout: 30_000 });
+  await p.waitForSelector('.toast', { timeout: 15_000 });
+  await p.waitForFunction(([s, q]) => document.querySelectorAll(`[data-row="${s}"] td`)[1]?.textContent !== q, [symbol, before]);
+  await moves(p, '.total');
+  const number = (/** @type {string|null} */ t) => Number((t ?? '').replace(/,/g, ''));
+  const now = number(await p.locator(`[data-row="${symbol}"] td`).nth(1).textContent());
+  assert.ok(Math.abs(now - number(before) - 7) < 1e-9, `${before} + 7 is ${now}: entered once`);
+  assert.equal(await p.evaluate(() => /** @type {any} */ (globalThis).notReloaded), true);
+  quiet(p, /WebSocket connection|ERR_CONNECTION_REFUSED|Failed to load resource|status of 503/);
+});

@@ -1,0 +1,129 @@
+// Measures what issue 8 promises, in the real browser against the real program: ROSETREE_BIN=… node measure.mjs
+// Prints one line per figure. Ratios rather than truths: the machine is shared with the browser and the databases.
+import { readFileSync, readdirSync } from 'node:fs';
+import { chromium } from 'playwright-core';
+import { browserPath, demo, flags, logIn } from './browser/harness.mjs';
+
+const d = await demo();
+const server = await chromium.launchServer({ executablePath: browserPath, args: flags });
+const b = await chromium.connect(server.wsEndpoint());
+const say = (/** @type {string} */ what, /** @type {any} */ figure) => console.log(`${what}: ${figure}`);
+
+/** CPU milliseconds of every process of the browser. */
+function cpu() {
+  /** @type {Map<number, {parent:number, ticks:number}>} */ const all = new Map();
+  for (const pid of readdirSync('/proc').filter((n) => /^\d+$/.test(n))) {
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8'), f = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      all.set(Number(pid), { parent: Number(f[1]), ticks: Number(f[11]) + Number(f[12]) });
+    } catch { /* it has ended */ }
+  }
+  const mine = new Set([server.process().pid]);
+  for (let grown = true; grown;) {
+    grown = false;
+    for (const [pid, p] of all) if (!mine.has(pid) && mine.has(p.parent)) mine.add(pid), grown = true;
+  }
+  let ticks = 0;
+  for (const pid of mine) ticks += all.get(pid ?? 0)?.ticks ?? 0;
+  return ticks * 10;
+}
+
+/** @param {number} ms */
+async function load(ms) {
+  const c = cpu(), t = performance.now();
+  await new Promise((r) => setTimeout(r, ms));
+  return `${(((cpu() - c) / (performance.now() - t)) * 100).toFixed(1)} % of a core`;
+}
+
+/** From the submit of the log-in to the first row. @param {(cdp:any) => Promise<any>} [slow] */
+async function logInTime(slow) {
+  const context = await b.newContext({ viewport: { width: 1360, height: 900 } }), p = await context.newPage();
+  const cdp = await context.newCDPSession(p);
+  await slow?.(cdp);
+  await p.goto(`${d.url}/login`);
+  await p.fill('[name=email]', d.user().email);
+  await p.fill('[name=password]', d.user().password);
+  await p.waitForTimeout(1000);
+  const t = performance.now();
+  await p.click('form button.primary');
+  await p.waitForSelector('[data-row]');
+  const ms = Math.round(performance.now() - t);
+  await context.close();
+  return `${ms} ms`;
+}
+
+async function wire() {
+  const context = await b.newContext({ viewport: { width: 1360, height: 900 } }), p = await context.newPage();
+  await logIn(p, d.url, d.user());
+  const state = await context.storageState();
+  await context.close();
+  const fresh = await b.newContext({ viewport: { width: 1360, height: 900 }, storageState: state }), q = await fresh.newPage(); // an empty cache
+  const cdp = await fresh.newCDPSession(q);
+  await cdp.send('Network.enable');
+  let bytes = 0, files = 0;
+  cdp.on('Network.loadingFinished', (e) => { bytes += e.encodedDataLength; files++; });
+  await q.goto(d.url);
+  await q.waitForSelector('[data-row]');
+  await q.waitForSelector('.plot canvas, .plot .none');
+  await q.waitForTimeout(1500);
+  await fresh.close();
+  return `${(bytes / 1000).toFixed(1)} kB in ${files} answers, headers and data included`;
+}
+
+/** @param {string} method @param {string} path @param {any} body @param {string} token */
+const api = (method, path, body, token) => fetch(d.url + path, { method, headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${token}` }, body: JSON.stringify(body) }).then((r) => (r.ok ? (r.status === 204 ? null : r.json()) : r.text().then((t) => Promise.reject(new Error(`${path}: ${t}`)))));
+
+/** @param {{email:string, password:string}} user */
+const tokenOf = async (user) => (await api('POST', '/api/auth/login', { ...user, role: undefined, transport: 'bearer' }, '')).tokens.access;
+
+/** Fifty holdings, each of whose prices moves ten times a second. */
+async function busy() {
+  const admin = await tokenOf(d.user('admin')), user = await tokenOf(d.user('user', 2));
+  const { id } = await api('POST', '/api/portfolios', { name: 'Fifty', base_currency: 'USD' }, user);
+  const symbols = Array.from({ length: 50 }, (_, i) => `M${String(i).padStart(2, '0')}-USD`);
+  for (const symbol of symbols) {
+    await api('PUT', `/api/instruments/${symbol}`, { name: `Measured ${symbol}`, kind: 'crypto', currency: 'USD' }, admin);
+    await api('POST', `/api/portfolios/${id}/transactions`, { type: 'buy', symbol, quantity: '3', price: '100', currency: 'USD' }, user);
+  }
+  let turn = 0;
+  const timer = setInterval(() => {
+    turn++;
+    const updates = symbols.map((s, i) => ({ s, p: (100 + Math.sin(turn / 9 + i)).toFixed(4), t: Date.now() }));
+    api('POST', '/api/prices', { updates }, admin).catch((e) => { console.error(e.message); clearInterval(timer); });
+  }, 100);
+  return { id, stop: () => clearInterval(timer) };
+}
+
+say('log-in to holdings', await logInTime());
+say('log-in to holdings, 4× slower CPU and 150 ms round trip', await logInTime(async (cdp) => {
+  await cdp.send('Network.enable');
+  await cdp.send('Network.emulateNetworkConditions', { offline: false, latency: 150, downloadThroughput: -1, uploadThroughput: -1 });
+  await cdp.send('Emulation.setCPUThrottlingRate', { rate: 4 });
+}));
+say('first screen on the wire', await wire());
+
+const feed = await busy();
+const context = await b.newContext({ viewport: { width: 1360, height: 1600 } }), p = await context.newPage();
+await p.addInitScript((id) => localStorage.setItem('rosetree.settings', JSON.stringify({ portfolio: id })), feed.id);
+await logIn(p, d.url, d.user('user', 2));
+await p.waitForTimeout(4000);
+say('rows on screen', await p.locator('[data-row]').count());
+say('500 updates/s on 50 rows', await load(10000));
+const minutes = Number(process.env.MINUTES ?? 1), cdp = await context.newCDPSession(p);
+const heap = async () => {
+  await cdp.send('HeapProfiler.collectGarbage');
+  return (await cdp.send('Runtime.getHeapUsage')).usedSize / 1e6;
+};
+const first = await heap();
+await p.waitForTimeout(minutes * 60000);
+say(`heap after ${minutes} min`, `${first.toFixed(1)} → ${(await heap()).toFixed(1)} MB`);
+const other = await context.newPage(); // the first page is hidden now
+await other.goto('about:blank');
+await other.bringToFront();
+await p.evaluate(() => { Object.defineProperty(document, 'hidden', { value: true, configurable: true }); document.dispatchEvent(new Event('visibilitychange')); });
+await p.waitForTimeout(62000);
+say('hidden for a minute', await load(5000));
+feed.stop();
+await server.close();
+await d.stop();
+d.remove();
