@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -42,12 +43,19 @@ func (w *loadWorld) crowd(ctx context.Context, n int, subscribe func(i int) stri
 	all := make([]*loadSocket, n)
 	took := &spread{}
 	began := time.Now()
-	var open atomic.Int64
+	var open, refused atomic.Int64
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(64)
 	for i := range n {
 		g.Go(func() error {
 			s, err := w.open(gctx, w.sessions[i%len(w.sessions)], took, counts.receive)
+			for tries := 0; tries < 40 && turnedAway(err); tries++ { // as clients do
+				refused.Add(1)
+				if err := pause(gctx, 250*time.Millisecond); err != nil {
+					return err
+				}
+				s, err = w.open(gctx, w.sessions[i%len(w.sessions)], took, counts.receive)
+			}
 			if err != nil {
 				return err
 			}
@@ -63,8 +71,14 @@ func (w *loadWorld) crowd(ctx context.Context, n int, subscribe func(i int) stri
 		return nil, fmt.Errorf("open sockets: %w", err)
 	}
 	w.report.number("upgrades_per_second", float64(n)/time.Since(began).Seconds())
+	w.report.number("upgrades_refused_for_a_while", float64(refused.Load()))
 	w.report.latency("upgrade", took)
 	return all, nil
+}
+
+func turnedAway(err error) bool {
+	answered, ok := errors.AsType[errUpgrade](err)
+	return ok && strings.HasPrefix(answered.status, "503")
 }
 
 // open connects one socket and follows it until its end.

@@ -200,7 +200,7 @@ func (w *loadWorld) enough(ctx context.Context, n int) error {
 	}
 	var made atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(16)
+	g.SetLimit(4) // more would only queue, and a server whose log-ins are slow for long rolls back by itself
 	for i := len(w.sessions); i < n; i++ {
 		u := w.users[i%len(w.users)]
 		g.Go(func() error {
