@@ -243,6 +243,9 @@ func TestF6_FlipUnderLoadSignsNobodyOut(t *testing.T) {
 						fail("socket", err)
 					}
 				}
+				if len(f.held) == 0 {
+					continue
+				}
 				requests.Add(1)
 				if _, err, _ := one.ask(f.held[rand.IntN(len(f.held))]); err != nil {
 					fail("request", err)
