@@ -266,3 +266,15 @@ func (a *Auth) auditList(ctx context.Context, _ Principal, in AuditFilter) (audi
 	}
 	return page, err
 }
+
+// LiveCount is how many sessions live, and of how many users.
+type LiveCount struct{ Sessions, Users int }
+
+// CountLive counts by the durable record.
+func (a *Auth) CountLive(ctx context.Context) (n LiveCount, err error) {
+	var b pgx.Batch
+	b.Queue(`SELECT count(*), count(DISTINCT user_id) FROM app.sessions WHERE ` + isLive).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&n.Sessions, &n.Users)
+	})
+	return n, a.rows.Do(ctx, &b)
+}

@@ -93,6 +93,7 @@ type Deps struct {
 	Sessions   Sessions
 	Market     Market
 	Portfolios Portfolios
+	Figures    Figures                                  // for the admins' overview
 	Calls      map[string]api.Operation[auth.Principal] // by name
 	Topics     []Topic                                  // notices, sessions, rollout
 	Address    func(*http.Request) string               // a client's address; nil: of the TCP connection
@@ -107,6 +108,7 @@ type Hub struct {
 	sessions   Sessions
 	market     Market
 	portfolios Portfolios
+	figures    Figures
 	operations map[string]api.Operation[auth.Principal]
 	topics     map[string]*topic
 	address    func(*http.Request) string
@@ -140,7 +142,7 @@ type Hub struct {
 // New makes a hub; nothing happens before Run and the first request.
 func New(cfg Config, d Deps) *Hub {
 	cfg = cfg.withDefaults()
-	h := &Hub{cfg: cfg, sessions: d.Sessions, market: d.Market, portfolios: d.Portfolios, operations: d.Calls, topics: map[string]*topic{},
+	h := &Hub{cfg: cfg, sessions: d.Sessions, market: d.Market, portfolios: d.Portfolios, figures: d.Figures, operations: map[string]api.Operation[auth.Principal]{}, topics: map[string]*topic{},
 		address: d.Address, log: d.Log, start: time.Now(), tickers: tickers{by: map[prices.Symbol]*ticker{}},
 		admission: make(chan struct{}, max(cfg.Upgrades, 1)), rechecking: make(chan struct{}, 64),
 		open: map[*conn]struct{}{}, blind: map[*conn]struct{}{}, counts: map[countKey]int{}, empty: make(chan struct{})}
@@ -150,6 +152,10 @@ func New(cfg Config, d Deps) *Hub {
 	}
 	for i := range max(runtime.GOMAXPROCS(0), 1) {
 		h.shards = append(h.shards, newShard(h, i))
+	}
+	maps.Copy(h.operations, d.Calls)
+	for _, o := range h.Operations() {
+		h.operations[o.Name] = o
 	}
 	for _, t := range d.Topics {
 		h.topics[t.Name] = &topic{Topic: t, followers: map[*subscription]struct{}{}}

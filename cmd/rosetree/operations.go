@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"rosetree/auth"
+	"rosetree/hub"
 	"rosetree/internal/api"
 	"rosetree/portfolio"
 	"rosetree/prices"
@@ -12,8 +13,9 @@ import (
 // operations is everything that a client can ask for, over HTTP and on the socket.
 type operations []api.Operation[auth.Principal]
 
-func newOperations(callers *auth.Auth, market *prices.Service, portfolios *portfolio.Service) operations {
+func newOperations(callers *auth.Auth, market *prices.Service, portfolios *portfolio.Service, notices *hub.Notices) operations {
 	all := append(operations(callers.Operations()), portfolios.Operations()...)
+	all = append(all, notices.Operations()...)
 	for _, o := range market.Operations() {
 		all = append(all, api.As(o, anyone))
 	}

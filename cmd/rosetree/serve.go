@@ -83,36 +83,46 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, ready func(address
 		return err
 	}
 	portfolios := portfolio.New(cfg.Portfolio, db, market.Book, market, rdb, log, reg)
-	operations := newOperations(callers, market, portfolios)
+	notices := hub.NewNotices(db.Service(auth.ServiceAuth), log)
+	operations := newOperations(callers, market, portfolios, notices)
 	sockets := hub.New(cfg.Hub, hub.Deps{
-		Sessions: callers, Market: market.Book, Portfolios: hub.Ledger(portfolios), Calls: operations.byName(),
+		Sessions: callers, Market: market.Book, Portfolios: hub.Ledger(portfolios), Figures: callers,
+		Calls: operations.byName(), Topics: []hub.Topic{notices.Topic()},
 		Address: callers.Address, Log: log, Registry: reg,
 	})
 	callers.CountSockets = sockets.Sockets
+	operations = append(operations, sockets.Operations()...)
 
 	health := newReadiness(db, rdb, log)
+	context.AfterFunc(ctx, func() { health.draining.Store(true) })
 	listeners, at, err := listenAll(cfg.HTTP, publicRoutes(callers, operations, sockets, health), operatorRoutes(reg, callers, sockets), callers, log)
 	if err != nil {
 		return err
 	}
-
-	doors := []func(context.Context) error{sockets.Run}
+	rooms := []runner{callers.Run, market.Run, portfolios.Run}
+	doors := []runner{sockets.Run,
+		func(ctx context.Context) error { return notices.Run(ctx, sockets.ShowNotice) },
+		func(ctx context.Context) error { return announce(ctx, callers, func() { ready(at) }) }}
 	for _, l := range listeners {
 		doors = append(doors, l.serve)
 	}
-	doors = append(doors, func(ctx context.Context) error {
-		if callers.Known(ctx) == nil {
-			ready(at)
-		}
-		return nil
-	})
-	context.AfterFunc(ctx, func() { health.draining.Store(true) })
-	return runHouse(ctx, []func(context.Context) error{callers.Run, market.Run, portfolios.Run}, doors)
+	return runHouse(ctx, rooms, doors)
 }
+
+// announce calls ready once the server knows enough to let callers in.
+func announce(ctx context.Context, callers *auth.Auth, ready func()) error {
+	if callers.Known(ctx) == nil {
+		ready()
+	}
+	return nil
+}
+
+// runner works until ctx ends.
+type runner func(ctx context.Context) error
 
 // runHouse runs rooms and doors until ctx ends or one of them fails. The doors close first and send their
 // visitors away; only then do the rooms below them stop.
-func runHouse(ctx context.Context, rooms, doors []func(context.Context) error) error {
+func runHouse(ctx context.Context, rooms, doors []runner) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	below, stop := context.WithCancel(context.WithoutCancel(ctx))

@@ -1,0 +1,45 @@
+package hub
+
+import (
+	"context"
+	"time"
+
+	"rosetree/auth"
+	"rosetree/internal/api"
+)
+
+// Figures is what the overview takes from the room that authenticates. Implemented by *auth.Auth.
+type Figures interface {
+	ErrorRate() float64        // our own failures among authentications of the last minute, from 0 to 1
+	LatencyP95() time.Duration // of session validation in the last minute
+	CountLive(ctx context.Context) (auth.LiveCount, error)
+}
+
+// Overview is the service at a glance: sockets of this server, sessions of all.
+type Overview struct {
+	Sockets      int      `json:"sockets"`
+	Users        int      `json:"users"`
+	Sessions     int      `json:"sessions"`
+	SessionShare *float64 `json:"session_share"` // per cent of sockets that came with a session; null without sockets
+	ErrorRate    float64  `json:"error_rate"`    // per cent
+	ValidateP95  float64  `json:"validate_p95_ms"`
+}
+
+// Operations are what admins may ask the hub itself.
+func (h *Hub) Operations() []api.Operation[auth.Principal] {
+	return []api.Operation[auth.Principal]{api.As(api.Op("admin.overview", "GET", "/api/admin/overview", h.overview), auth.RequireAdmin)}
+}
+
+func (h *Hub) overview(ctx context.Context, _ auth.Principal, _ struct{}) (Overview, error) {
+	live, err := h.figures.CountLive(ctx)
+	if err != nil {
+		return Overview{}, err
+	}
+	o := Overview{Sockets: h.Open(), Users: live.Users, Sessions: live.Sessions,
+		ErrorRate: 100 * h.figures.ErrorRate(), ValidateP95: float64(h.figures.LatencyP95()) / float64(time.Millisecond)}
+	if o.Sockets > 0 {
+		share := 100 * float64(h.openVia(auth.ViaSession)) / float64(o.Sockets)
+		o.SessionShare = &share
+	}
+	return o, nil
+}
