@@ -22,10 +22,9 @@ import (
 
 // house is a whole server on a database and a Redis of the test's own.
 type house struct {
-	t     *testing.T
-	url   string
-	redis *redis.Client
-	log   *bytes.Buffer
+	t                       *testing.T
+	url, database, redisURL string
+	redis                   *redis.Client
 }
 
 func migrate(ctx context.Context, ownerURL, runtimeURL string) error {
@@ -46,7 +45,7 @@ func newHouse(t *testing.T, settings ...string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, redis: rds.Client(t), log: &bytes.Buffer{}}
+	h := &house{t: t, database: db.URL, redisURL: rds.URL, redis: rds.Client(t)}
 	ctx, stop := context.WithCancel(context.Background())
 	started, ended := make(chan addresses, 1), make(chan error, 1)
 	go func() {
@@ -70,22 +69,46 @@ func newHouse(t *testing.T, settings ...string) *house {
 // person is somebody with a credential.
 type person struct {
 	*house
-	id, token, session string
+	email, id, token, session string
 }
 
-// register makes a user and logs in as a mobile client does.
-func (h *house) register(email string) *person {
+const password = "orchid-tandem-42"
+
+// register makes a user, who logs in as a mobile client does.
+func (h *house) register(email string) *person { return h.enter("/api/auth/register", email, 201) }
+
+func (h *house) login(email string) *person { return h.enter("/api/auth/login", email, 200) }
+
+func (h *house) enter(path, email string, want int) *person {
 	h.t.Helper()
 	var out struct {
 		User    struct{ ID string }
 		Session struct{ ID string }
 		Tokens  struct{ Access string }
 	}
-	h.do("POST", "/api/auth/register", "", map[string]any{"email": email, "password": "orchid-tandem-42", "transport": "bearer"}, 201, &out)
+	h.do("POST", path, "", map[string]any{"email": email, "password": password, "transport": "bearer"}, want, &out)
 	if !strings.HasPrefix(out.Tokens.Access, "rt1.") {
 		h.t.Fatalf("no session token for %s", email)
 	}
-	return &person{house: h, id: out.User.ID, token: out.Tokens.Access, session: out.Session.ID}
+	return &person{house: h, email: email, id: out.User.ID, token: out.Tokens.Access, session: out.Session.ID}
+}
+
+// admin is a person whom the operator has promoted, and who then logged in.
+func (h *house) admin(email string) *person {
+	h.t.Helper()
+	h.register(email)
+	h.command("user", "promote", email)
+	return h.login(email)
+}
+
+// command runs one of the program's commands as the operator would, beside the server.
+func (h *house) command(args ...string) {
+	h.t.Helper()
+	h.t.Setenv("DATABASE_URL", h.database)
+	h.t.Setenv("REDIS_URL", h.redisURL)
+	if code := run(h.t.Context(), args); code != 0 {
+		h.t.Fatalf("rosetree %v: exit code %d", args, code)
+	}
 }
 
 // do sends a request and decodes the answer, which must have the status that is wanted.
@@ -178,6 +201,8 @@ type message struct {
 	Result                                 json.RawMessage
 	Error                                  *struct{ Code, Message, Field string }
 	Rejected                               []struct{ Symbol, Code string }
+	Text                                   string
+	Until                                  *string
 }
 
 // until reads messages until one fits.

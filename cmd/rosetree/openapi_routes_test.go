@@ -119,7 +119,11 @@ var rawRoutes = []route{
 
 // summaries has a line for every operation.
 var summaries = map[string]string{
-	"session.list": "One's own live sessions, and those that ended lately", "session.rename": "Names a device", "session.revoke": "Ends one of one's own sessions",
+	"admin.notice.list":   "Notices that are shown now or planned",
+	"admin.notice.add":    "Show a notice to everyone, now or at a planned time",
+	"admin.notice.delete": "Take a notice away",
+	"admin.overview":      "Sockets of this server, live sessions of all, error rate and latency of the last minute",
+	"session.list":        "One's own live sessions, and those that ended lately", "session.rename": "Names a device", "session.revoke": "Ends one of one's own sessions",
 	"session.revoke_others": "Ends all of one's own sessions but this one", "admin.session.list": "Live sessions of everyone, a page at a time",
 	"admin.session.revoke": "Ends a session; a reason is required, and a recent password", "admin.user.revoke": "Ends all sessions of a user",
 	"admin.revocation.get": "What each server has made of a revocation", "admin.rollout.get": "The switches, with the guard's last decision",

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"rosetree/auth"
+	"rosetree/hub"
 	"rosetree/internal/api"
 	"rosetree/portfolio"
 	"rosetree/prices"
@@ -23,7 +24,8 @@ const specFile = "../../web/spec/openapi.yaml"
 
 // everyOperation is what the program serves; its methods are never called here.
 func everyOperation() operations {
-	return newOperations(&auth.Auth{}, &prices.Service{}, &portfolio.Service{})
+	all := newOperations(&auth.Auth{}, &prices.Service{}, &portfolio.Service{})
+	return append(append(all, (&hub.Notices{}).Operations()...), (&hub.Hub{}).Operations()...)
 }
 
 // TestOpenAPIIsWhatIsServed holds the document against the operations: an operation that is added, removed or changed

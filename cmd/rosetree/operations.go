@@ -4,7 +4,6 @@ import (
 	"net/http"
 
 	"rosetree/auth"
-	"rosetree/hub"
 	"rosetree/internal/api"
 	"rosetree/portfolio"
 	"rosetree/prices"
@@ -13,9 +12,8 @@ import (
 // operations is everything that a client can ask for, over HTTP and on the socket.
 type operations []api.Operation[auth.Principal]
 
-func newOperations(callers *auth.Auth, market *prices.Service, portfolios *portfolio.Service, notices *hub.Notices) operations {
+func newOperations(callers *auth.Auth, market *prices.Service, portfolios *portfolio.Service) operations {
 	all := append(operations(callers.Operations()), portfolios.Operations()...)
-	all = append(all, notices.Operations()...)
 	for _, o := range market.Operations() {
 		all = append(all, api.As(o, anyone))
 	}

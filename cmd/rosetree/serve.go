@@ -84,7 +84,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, ready func(address
 	}
 	portfolios := portfolio.New(cfg.Portfolio, db, market.Book, market, rdb, log, reg)
 	notices := hub.NewNotices(db.Service(auth.ServiceAuth), log)
-	operations := newOperations(callers, market, portfolios, notices)
+	operations := append(newOperations(callers, market, portfolios), notices.Operations()...)
 	sockets := hub.New(cfg.Hub, hub.Deps{
 		Sessions: callers, Market: market.Book, Portfolios: hub.Ledger(portfolios), Figures: callers,
 		Calls: operations.byName(), Topics: []hub.Topic{notices.Topic()},

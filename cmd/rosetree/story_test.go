@@ -2,12 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 )
 
-// firstPortfolio is what registration left, or a new one.
+// portfolio makes one.
 func (p *person) portfolio() string {
 	p.t.Helper()
 	var out struct{ ID string }
@@ -59,31 +60,31 @@ func TestPricesAndPortfolioAreLiveOnEveryDeviceOfTheirUser(t *testing.T) {
 
 func TestRevocationClosesTheSocketWhicheverWayItIsDone(t *testing.T) {
 	h := newHouse(t)
-	ways := map[string]func(t *testing.T, victim *person){
-		"DEL by hand": func(t *testing.T, victim *person) {
-			keys := h.redis.Keys(t.Context(), "rt:s:*").Val()
-			for _, key := range keys {
+	ways := []struct {
+		name string
+		end  func(victim *person)
+	}{
+		{"DEL by hand", func(victim *person) {
+			for _, key := range h.redis.Keys(t.Context(), "rt:s:*").Val() {
 				if h.redis.HGet(t.Context(), key, "uid").Val() == victim.id {
 					h.redis.Del(t.Context(), key)
 				}
 			}
-		},
-		"the owner on another device": func(t *testing.T, victim *person) {
-			var other struct{ Tokens struct{ Access string } }
-			h.do("POST", "/api/auth/login", "", map[string]any{"email": "owner@example.com", "password": "orchid-tandem-42", "transport": "bearer"}, 200, &other)
-			h.do("DELETE", "/api/auth/sessions/"+victim.session, other.Tokens.Access, nil, 204, nil)
-		},
+		}},
+		{"the owner on another device", func(victim *person) {
+			other := h.login(victim.email)
+			other.call("DELETE", "/api/auth/sessions/"+victim.session, nil, 204, nil)
+		}},
+		{"rosetree sessions revoke", func(victim *person) {
+			h.command("sessions", "revoke", victim.session, "--reason", "a test")
+		}},
 	}
-	for name, end := range ways {
-		t.Run(name, func(t *testing.T) {
-			email := "hand@example.com"
-			if strings.Contains(name, "owner") {
-				email = "owner@example.com"
-			}
-			victim := h.register(email)
+	for i, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			victim := h.register(fmt.Sprintf("victim%d@example.com", i))
 			ws := victim.socket()
 			ws.typed("welcome")
-			end(t, victim)
+			way.end(victim)
 			if bye := ws.typed("bye"); bye.Reason != "session_revoked" {
 				t.Errorf("bye %+v", bye)
 			}
@@ -244,5 +245,56 @@ func TestHealthMetricsAndGracefulEnd(t *testing.T) {
 	}
 	if strings.Contains(string(metrics), ana.token) {
 		t.Error("a token in the metrics")
+	}
+}
+
+func TestANoticeOfAnAdminReachesEveryone(t *testing.T) {
+	h := newHouse(t)
+	root, ana := h.admin("root@example.com"), h.register("ana@example.com")
+	ws := ana.socket()
+	ws.typed("welcome")
+	ws.send(`{"id":1,"type":"subscribe","channel":"notices"}`)
+	ws.typed("subscribed")
+	ana.call("POST", "/api/admin/notices", map[string]any{"text": "hello"}, 403, nil)
+	root.call("POST", "/api/admin/notices", map[string]any{"text": "hello", "until": "2020-01-01T00:00:00Z"}, 422, nil)
+	var made struct{ ID string }
+	root.call("POST", "/api/admin/notices", map[string]any{"text": "We move on Friday.", "level": "warning"}, 201, &made)
+	if n := ws.typed("notice"); n.Text != "We move on Friday." || n.Until != nil {
+		t.Errorf("%+v", n)
+	}
+	root.call("DELETE", "/api/admin/notices/"+made.ID, nil, 204, nil)
+	if n := ws.typed("notice"); n.Until == nil {
+		t.Errorf("taken away: %+v", n)
+	}
+	var audit struct{ Entries []struct{ Action string } }
+	root.call("GET", "/api/admin/audit?limit=2", nil, 200, &audit)
+	if audit.Entries[0].Action != "notice.delete" || audit.Entries[1].Action != "notice.add" {
+		t.Errorf("audit %+v", audit)
+	}
+}
+
+func TestAnAdminRevokesAndTheReceiptCountsTheSocket(t *testing.T) {
+	h := newHouse(t)
+	root, ana := h.admin("root@example.com"), h.register("ana@example.com")
+	ws := ana.socket()
+	ws.typed("welcome")
+	root.call("DELETE", "/api/admin/sessions/"+ana.session, map[string]any{}, 422, nil) // no reason
+	var receipt struct {
+		ID      int64
+		Durable bool
+		Redis   string
+		Sockets int
+	}
+	root.call("DELETE", "/api/admin/sessions/"+ana.session, map[string]any{"reason": "lost phone"}, 200, &receipt)
+	if !receipt.Durable || receipt.Redis != "ok" || receipt.ID == 0 || receipt.Sockets != 1 {
+		t.Errorf("receipt %+v", receipt)
+	}
+	if code := ws.closed(); code != 4500 {
+		t.Errorf("closed with %d", code)
+	}
+	var o struct{ Sockets, Sessions, Users int }
+	root.call("GET", "/api/admin/overview", nil, 200, &o)
+	if o.Sessions != 2 || o.Users != 1 { // the admin registered, and logged in
+		t.Errorf("overview %+v", o)
 	}
 }
