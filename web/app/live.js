@@ -36,7 +36,11 @@ client.on('ended', (end) => batch(() => {
   endedAt.value = Date.now();
   ended.value = end;
 }));
-client.on('notice', (n) => { notices.value = [n, ...notices.value.filter((o) => o.id !== n.id)]; });
+client.on('notice', (n) => {
+  const left = n.until ? new Date(n.until).getTime() - Date.now() : Infinity;
+  notices.value = [...(left > 0 ? [n] : []), ...notices.value.filter((o) => o.id !== n.id)]; // one that was taken away comes with an end that has passed
+  if (left > 0 && left < 86400000) setTimeout(() => { notices.value = notices.value.filter((o) => o.id !== n.id); }, left);
+});
 client.on('reauth', (m) => { deadline.value = m.deadline; });
 client.on('welcome', (m) => {
   deadline.value = null;

@@ -340,7 +340,7 @@ export class Rosetree extends Emitter {
       case 'result': this.#settle(m.id)?.done(m.result); break;
       case 'error': this.#failed(m); break;
     }
-    if (!['result', 'pong', 'state', 'ended'].includes(m.type)) this.emit(m.type, m);
+    if (!['result', 'state', 'ended'].includes(m.type)) this.emit(m.type, m);
     this.emit('message', m);
   }
 

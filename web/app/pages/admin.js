@@ -33,6 +33,6 @@ function Overview() {
   }, []);
   const o = asked.data;
   const figures = /** @type {[string, any][]} */ ([['Sockets', count(o?.sockets)], ['Users', count(o?.users)], ['Sessions', count(o?.sessions)],
-    ['On sessions', o?.session_share === undefined ? '–' : percent(o.session_share, false)], ['Validation p95', ms(o?.validate_p95_ms)], ['Revocation p95', ms(o?.revoke_p95_ms)], ['Errors of ours', o?.error_rate === undefined ? '–' : percent(o.error_rate, false)]]);
+    ['On sessions', percent(o?.session_share, false)], ['Validation p95', ms(o?.validate_p95_ms)], ['Errors of ours', percent(o?.error_rate, false)]]);
   return html`<dl class="card kpis">${figures.map(([k, v]) => html`<div key=${k}><dt>${k}</dt><dd>${v}</dd></div>`)}</dl>`;
 }

@@ -1,7 +1,7 @@
 import { Delta, Dialog, Field, Icon, Menu, Segments, Trouble, later, useAsked, useForm } from '../ui.js';
 import { float, money, percent } from '../format.js';
 import { client } from '../live.js';
-import { create, current, load, open, paintedAt, portfolios, rows, summary, symbols, totals, trouble, base } from '../portfolio.js';
+import { create, current, load, open, paintedAt, portfolios, summary, symbols, totals, trouble, version } from '../portfolio.js';
 import { Holdings } from './holdings.js';
 import { adding, shown } from './shown.js';
 import { html, signal, useEffect, useRef, useState } from '../vendor/preact.js';
@@ -69,11 +69,16 @@ function Hero() {
         <div><dt>Realised</dt><dd>${t ? html`<${Delta} v=${t.realised}>${money(t.realised, c, true)}<//>` : '–'}</dd></div>
         <div><dt>Total gain</dt><dd>${t ? html`<${Delta} v=${t.total_pnl}>${money(t.total_pnl, c, true)}<//>` : '–'}</dd></div>
         <div><dt>Income</dt><dd>${t ? money(t.income, c) : '–'}</dd></div>
-        <div><dt>Return, ${range} <abbr title="time-weighted: what the investments did, whatever was paid in or out">TWR</abbr></dt><dd><${Delta} v=${perf?.twr}>${percent(perf?.twr)}<//></dd></div>
-        <div><dt>Return a year <abbr title="money-weighted: what your money earned, with the time it was in">XIRR</abbr></dt><dd><${Delta} v=${perf?.xirr}>${percent(perf?.xirr)}${perf?.xirr_flag ? ' *' : ''}<//></dd></div>
+        <div><dt>Return, ${range} <abbr title="time-weighted: what the investments did, whatever was paid in or out">TWR</abbr></dt><dd><${Delta} v=${perf?.twr}>${part(perf?.twr)}<//></dd></div>
+        <div><dt>Return a year <abbr title="money-weighted: what your money earned, with the time it was in">XIRR</abbr></dt><dd><${Delta} v=${perf?.xirr}>${part(perf?.xirr)}${perf?.xirr_flag ? ' *' : ''}<//></dd></div>
+        <div><dt>Volatility a year</dt><dd>${part(perf?.volatility, false)}</dd></div>
+        <div><dt>Deepest fall</dt><dd>${part(perf?.max_drawdown)}</dd></div>
       </dl></div>
     <${Curve} range=${range} setRange=${setRange} /></section>`;
 }
+
+/** A fraction as per cent. @param {any} v @param {boolean} [sign] */
+const part = (v, sign) => percent(v === null || v === undefined ? null : float(v) * 100, sign);
 
 /** @param {{t:any}} p */
 function Unsure({ t }) {
@@ -94,7 +99,7 @@ function Curve({ range, setRange }) {
     let gone = false;
     const currency = totals.peek()?.currency ?? summary.peek()?.base_currency ?? '';
     import('../curve.js').then(({ draw }) => {
-      if (!gone && box.current) plot.current = draw(box.current, points.map((/** @type {any} */ p) => [new Date(p.t ?? p.at ?? p.date).getTime() / 1000, float(p.value)]), { label: (v) => money(v, currency) });
+      if (!gone && box.current) plot.current = draw(box.current, points.map((/** @type {any} */ p) => [new Date(p.t).getTime() / 1000, float(p.value)]), { label: (v) => money(v, currency) });
     });
     return () => { gone = true; plot.current?.destroy(); plot.current = null; };
   }, [asked.data]);
@@ -107,37 +112,21 @@ function Curve({ range, setRange }) {
     <div class="plot" ref=${box} role="img" aria-label=${`Value of the portfolio, ${range}`}>${none && html`<p class="none">${none}</p>`}</div></div>`;
 }
 
-const classes = /** @type {Record<string, string>} */ ({ equity: 'Shares', etf: 'ETFs', fund: 'Funds', bond: 'Bonds', crypto: 'Crypto', fx: 'Currencies', index: 'Indices', manual: 'Manual' });
-
-/** Shares of the whole by one trait. Percentages by largest remainder: they add up to 100. @param {Map<string, number>} sums */
-function shares(sums) {
-  const total = [...sums.values()].reduce((a, b) => a + b, 0);
-  if (!(total > 0)) return [];
-  const list = [...sums].map(([name, v]) => ({ name, exact: (v / total) * 1000, tenths: Math.floor((v / total) * 1000) })).sort((a, b) => b.exact - a.exact);
-  let left = 1000 - list.reduce((a, s) => a + s.tenths, 0);
-  for (const s of [...list].sort((a, b) => b.exact - b.tenths - (a.exact - a.tenths))) if (left-- > 0) s.tenths++;
-  const head = list.slice(0, 7), rest = list.slice(7).reduce((a, s) => a + s.tenths, 0);
-  return rest ? [...head, { name: `${list.length - 7} others`, tenths: rest }] : head;
-}
-
+/** How the value divides, as the server says it: twice a minute, and when the ledger changes. */
 function Allocation() {
-  const [by, setBy] = useState('class');
-  const [, turn] = useState(0);
-  useEffect(() => { // shares of the whole move slowly: twice a minute is enough
-    const t = setInterval(() => turn((n) => n + 1), 30000);
+  const [by, setBy] = useState('class'), id = current.value;
+  const asked = useAsked(async () => (id && symbols.value?.length ? client.call('portfolio.allocation', { portfolio: id, by }) : null), [id, by, version.value, !!symbols.value]);
+  useEffect(() => {
+    const t = setInterval(() => !document.hidden && asked.again(), 30000);
     return () => clearInterval(t);
   }, []);
-  const names = symbols.value;
-  if (!names?.length) return null;
-  /** @type {Map<string, number>} */ const sums = new Map();
-  for (const s of names) {
-    const h = rows.get(s)?.peek();
-    const key = !h ? '' : by === 'class' ? classes[h.kind] ?? h.kind : by === 'currency' ? h.currency : h.symbol;
-    if (h) sums.set(key, (sums.get(key) ?? 0) + Math.max(0, float(base(h)) || 0));
-  }
-  const parts = shares(sums);
+  const all = (asked.data?.slices ?? []).filter((/** @type {any} */ s) => float(s.weight) > 0);
+  if (!all.length) return null;
+  const parts = all.length > 8 ? [...all.slice(0, 7), { key: 'others', name: `${all.length - 7} others`, weight: all.slice(7).reduce((/** @type {number} */ sum, /** @type {any} */ s) => sum + float(s.weight), 0) }] : all;
   return html`<section class="card alloc" aria-label="Allocation"><div class="row"><h2 class="grow">Allocation</h2>
-      <${Segments} label="Allocation by" value=${by} options=${[['class', 'Class'], ['currency', 'Currency'], ['symbol', 'Symbol']]} onChange=${setBy} /></div>
-    <div class="bar" aria-hidden="true">${parts.map((p, i) => html`<i class=${`k${i}`} key=${p.name} style=${{ flexGrow: p.tenths }} />`)}</div>
-    <ul class="legend">${parts.map((p, i) => html`<li class=${`k${i}`} key=${p.name}><i></i>${p.name} <b>${(p.tenths / 10).toFixed(1)} %</b></li>`)}</ul></section>`;
+      <${Segments} label="Allocation by" value=${by} options=${[['class', 'Class'], ['currency', 'Currency'], ['account', 'Account'], ['symbol', 'Symbol']]} onChange=${setBy} /></div>
+    <div class="bar" aria-hidden="true">${parts.map((/** @type {any} */ p, /** @type {number} */ i) => html`<i class=${`k${i}`} key=${p.key} style=${{ flexGrow: float(p.weight) }} />`)}</div>
+    <ul class="legend">${parts.map((/** @type {any} */ p, /** @type {number} */ i) => html`<li class=${`k${i}`} key=${p.key}><i></i>${classes[p.key] ?? (p.name || p.key)} <b>${float(p.weight).toFixed(1)} %</b></li>`)}</ul></section>`;
 }
+
+const classes = /** @type {Record<string, string>} */ ({ equity: 'Shares', etf: 'ETFs', fund: 'Funds', bond: 'Bonds', crypto: 'Crypto', fx: 'Currencies', index: 'Indices', manual: 'Manual', cash: 'Cash' });

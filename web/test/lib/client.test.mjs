@@ -260,3 +260,12 @@ test('a portfolio that is not theirs is gone, not silent', async () => {
   assert.equal(gone.code, 'not_found');
   c.close();
 });
+
+test('the round trip of a ping is told with the pong', async () => {
+  const c = await live();
+  let told = 0;
+  c.on('pong', () => { told = c.rtt; });
+  FakeSocket.last.says({ id: 'ping', type: 'pong', time: 1 });
+  assert.ok(told > 0 && told < 1000);
+  c.close();
+});
