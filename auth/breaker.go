@@ -25,16 +25,18 @@ type breaker struct {
 
 	mu       sync.Mutex
 	isOpen   bool      // guarded by mu
-	row      int       // guarded by mu: failures in a row
+	row      int       // guarded by mu: failures since the last success
+	first    time.Time // guarded by mu: the first of them
 	since    time.Time // guarded by mu: beginning of the window
 	calls    int       // guarded by mu: in the window
 	failures int       // guarded by mu: in the window
 }
 
 const (
-	breakerPlaces  = 256
-	breakerWait    = 50 * time.Millisecond // for a place
+	breakerPlaces  = 64                     // the pool has as many connections
+	breakerWait    = 250 * time.Millisecond // for a place
 	failuresInRow  = 5
+	rowLasts       = 300 * time.Millisecond // a process that stood still for 100 ms sees all its commands time out at once
 	breakerWindow  = time.Second
 	windowCalls    = 20 // fewer say nothing about a share
 	firstOpen      = 500 * time.Millisecond
@@ -97,21 +99,29 @@ func (b *breaker) isOut() bool {
 }
 
 func (b *breaker) count(err error) {
-	failed := isInfrastructure(err)
+	if errors.Is(err, redis.ErrPoolTimeout) {
+		return // says that we ask for too much, and nothing about Redis
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
 	if now.Sub(b.since) > breakerWindow {
+		if b.calls >= windowCalls && 2*b.failures > b.calls {
+			b.trip(err)
+		}
 		b.since, b.calls, b.failures = now, 0, 0
 	}
 	b.calls++
-	if !failed {
+	if !isInfrastructure(err) {
 		b.row = 0
 		return
 	}
+	if b.row == 0 {
+		b.first = now
+	}
 	b.row++
 	b.failures++
-	if b.row >= failuresInRow || b.calls >= windowCalls && 2*b.failures > b.calls {
+	if b.row >= failuresInRow && now.Sub(b.first) >= rowLasts {
 		b.trip(err)
 	}
 }
