@@ -22,17 +22,17 @@ func migrate(ctx context.Context, ownerURL, runtimeURL string) error {
 	return migrations.Up(ctx, ownerURL, migrations.Options{ContextKeys: [][]byte{testKey}, RuntimeURL: runtimeURL})
 }
 
-// tool finds a program of PostgreSQL: on PATH, or where Debian keeps it.
+// tool finds a program of PostgreSQL: where Debian keeps the newest, or on PATH.
 func tool(t testing.TB, name string) string {
 	t.Helper()
-	if path, err := exec.LookPath(name); err == nil {
-		return path
+	if found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name); len(found) > 0 {
+		return found[len(found)-1]
 	}
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
-	if len(found) == 0 {
+	path, err := exec.LookPath(name)
+	if err != nil {
 		t.Fatalf("%s is not installed", name)
 	}
-	return found[len(found)-1]
+	return path
 }
 
 // psql runs a script as "psql URL < script" does, and returns what it printed and its exit code.
