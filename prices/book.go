@@ -73,18 +73,59 @@ func (b *Book) Apply(ticks []Tick) int {
 	return len(b.news)
 }
 
-// applyOne is Apply for one tick, and says why it was refused.
-func (b *Book) applyOne(t Tick) refusal {
+// screen is the part of ticks that Apply would believe, without believing it. The others are counted.
+func (b *Book) screen(ticks []Tick) []Tick {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	horizon := time.Now().Add(maxAhead)
+	var good []Tick
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range ticks {
+		if why := b.entries[ticks[i].Symbol].refuse(&ticks[i], horizon); why != believed {
+			b.metrics.refused[why].Inc()
+		} else {
+			good = append(good, ticks[i])
+		}
+	}
+	return good
+}
+
+// accept takes quotes that were numbered elsewhere; those with an n that is not greater are known already.
+func (b *Book) accept(quotes []Quote) {
 	b.writing.Lock()
 	defer b.writing.Unlock()
 	b.news = b.news[:0]
 	b.mu.Lock()
-	why := b.apply(&t, time.Now().Add(maxAhead))
+	for _, q := range quotes {
+		e := b.entries[q.Symbol]
+		if e == nil || q.N <= e.quote.N {
+			continue
+		}
+		if q.At.After(e.quote.At) || e.quote.N <= 1 {
+			e.enter(q.At)
+		}
+		if t := (Tick{q.Symbol, q.Price, q.At, q.Source}); e.guard.far(&t, e.far) {
+			e.guard.follow(q.Price) // another server has believed it
+		}
+		q.Previous = e.quote.Previous
+		e.quote = q
+		b.news = append(b.news, q)
+	}
 	b.mu.Unlock()
+	b.tell()
+}
+
+// judge is the reason not to believe t, which is then counted.
+func (b *Book) judge(t Tick) refusal {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	why := b.entries[t.Symbol].refuse(&t, time.Now().Add(maxAhead))
 	if why != believed {
 		b.metrics.refused[why].Inc()
 	}
-	b.tell()
 	return why
 }
 
@@ -113,7 +154,7 @@ func (e *entry) refuse(t *Tick, horizon time.Time) refusal {
 		return inFuture
 	case e.quote.N > 0 && t.At.UnixMilli() <= e.quote.At.UnixMilli():
 		return notNewer
-	case t.Source != postedSource && e.guard.far(t, e.far):
+	case !trusted(t.Source) && e.guard.far(t, e.far):
 		return outlier
 	default:
 		return believed
@@ -131,6 +172,9 @@ func (e *entry) enter(at time.Time) {
 	e.session = e.calendar.sessionAt(at)
 	if e.quote.N > 0 && e.session.day > ended && e.closeOn(ended) == nil {
 		e.keep(dayClose{ended, e.quote.Price, e.shares})
+	}
+	if n, m := e.splitsIn(e.shares, e.session.day); n != m {
+		e.guard = guard{} // what was near is far by the ratio now
 	}
 	e.shares = max(e.shares, e.session.day)
 	e.refer()
@@ -243,8 +287,8 @@ func (b *Book) Define(instruments ...Instrument) {
 	}
 }
 
-// Closed tells the book the last price of a session. It serves the day change, and as the price
-// itself while no newer tick is known.
+// Closed tells the book the last price of a session. It serves the day change, and as the price itself
+// while there never was a tick: then n is 1, which no tick has where several servers share their prices.
 func (b *Book) Closed(closes ...Close) {
 	b.writing.Lock()
 	defer b.writing.Unlock()
@@ -260,6 +304,28 @@ func (b *Book) Closed(closes ...Close) {
 	b.tell()
 }
 
+// closeTime is the moment of c as a price; ok is false where a newer price is known.
+func (b *Book) closeTime(c Close) (at time.Time, ok bool) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	e := b.entries[c.Symbol]
+	if e == nil {
+		return time.Time{}, false
+	}
+	at = e.momentOf(dayOf(c.Date), time.Now())
+	return at, e.quote.N == 0 || at.After(e.quote.At)
+}
+
+// momentOf is the last moment of the session of d, not the first of the next; a session that is not
+// over has come as far as now.
+func (e *entry) momentOf(d day, now time.Time) time.Time {
+	at := e.calendar.closeOf(d).Add(-time.Millisecond)
+	if at.After(now) {
+		return now.Truncate(time.Millisecond)
+	}
+	return at
+}
+
 func (b *Book) closed(e *entry, c Close, now time.Time) {
 	d := dayOf(c.Date)
 	shares := d
@@ -267,19 +333,15 @@ func (b *Book) closed(e *entry, c Close, now time.Time) {
 		shares = math.MaxInt32
 	}
 	e.keep(dayClose{d, c.Close, shares})
-	at := e.calendar.closeOf(d).Add(-time.Millisecond) // the last moment of its session, not the first of the next
-	if at.After(now) {
-		at = now.Truncate(time.Millisecond)
-	}
-	before := e.quote
-	if e.quote.N == 0 || at.After(e.quote.At) {
+	at, before := e.momentOf(d, now), e.quote
+	if e.quote.N <= 1 && at.After(e.quote.At) {
 		e.session, e.guard = e.calendar.sessionAt(at), guard{}
 		e.shares = max(e.shares, e.session.day)
 		e.quote.Price, e.quote.At, e.quote.Source, e.quote.Symbol = c.Close, at, c.Source, c.Symbol
 	}
 	e.refer()
-	if !e.quote.Price.Equal(before.Price) || !e.quote.At.Equal(before.At) || e.quote.Previous != before.Previous {
-		e.quote.N++
+	if !e.quote.Price.Equal(before.Price) || !e.quote.At.Equal(before.At) {
+		e.quote.N = max(1, e.quote.N)
 		b.news = append(b.news, e.quote)
 	}
 }

@@ -43,25 +43,55 @@ type postReject struct {
 const maxUpdates = 1000
 
 // post takes live ticks. Each is believed or refused by itself; the answer says which and why.
-func (s *Service) post(_ context.Context, _ struct{}, in postInput) (postOutput, error) {
+func (s *Service) post(ctx context.Context, _ struct{}, in postInput) (postOutput, error) {
 	out := postOutput{Rejected: []postReject{}}
 	if len(in.Updates) == 0 || len(in.Updates) > maxUpdates {
 		return out, api.Invalid("updates", "from 1 to %d updates at a time", maxUpdates)
 	}
+	reject := func(place int, why refusal) {
+		out.Rejected = append(out.Rejected, postReject{place, in.Updates[place].Symbol, why.String(), why.message()})
+	}
 	now := time.Now()
+	var ticks []Tick
+	var places []int // of ticks in updates
 	for i, u := range in.Updates {
 		tick, why := u.tick(now)
 		if why != believed {
 			s.Book.metrics.refused[why].Inc()
 		} else {
-			why = s.Book.applyOne(tick)
+			why = s.Book.judge(tick)
 		}
 		if why != believed {
-			out.Rejected = append(out.Rejected, postReject{i, u.Symbol, why.String(), why.message()})
+			reject(i, why)
+			continue
 		}
+		ticks, places = append(ticks, tick), append(places, i)
 	}
+	late, err := s.send(ctx, ticks)
+	if err != nil {
+		s.log.Error("prices: posted ticks were not published", "err", err)
+		return out, api.Unavailable("prices cannot be published at the moment", time.Second)
+	}
+	for _, i := range late {
+		s.Book.metrics.refused[notNewer].Inc()
+		reject(places[i], notNewer)
+	}
+	slices.SortFunc(out.Rejected, func(a, b postReject) int { return a.Index - b.Index })
 	out.Accepted = len(in.Updates) - len(out.Rejected)
 	return out, nil
+}
+
+// send brings ticks that need no leader to every server; it returns the places of those that came too late.
+func (s *Service) send(ctx context.Context, ticks []Tick) (late []int, err error) {
+	if s.bus != nil {
+		return s.bus.publish(ctx, postedSource, "", ticks)
+	}
+	for i := range ticks {
+		if s.Book.Apply(ticks[i:i+1]) == 0 {
+			late = append(late, i)
+		}
+	}
+	return late, nil
 }
 
 // postedSource is the source of ticks that come by the operation.
@@ -123,8 +153,31 @@ func (s *Service) setHistory(ctx context.Context, _ struct{}, in historyInput) (
 		return historyOutput{}, err
 	}
 	slices.SortStableFunc(closes, func(a, b Close) int { return a.Date.Compare(b.Date) })
+	s.priceOf(ctx, closes[len(closes)-1])
 	s.Book.Closed(closes...)
+	s.changed(ctx, i.Symbol)
 	return historyOutput{i.Symbol, len(closes)}, nil
+}
+
+// priceOf makes a close that is newer than the last price the price itself, on every server.
+func (s *Service) priceOf(ctx context.Context, newest Close) {
+	at, ok := s.Book.closeTime(newest)
+	if !ok {
+		return
+	}
+	if _, err := s.send(ctx, []Tick{{newest.Symbol, newest.Close, at, newest.Source}}); err != nil {
+		s.log.Warn("prices: a close could not be published as the price", "symbol", newest.Symbol, "err", err)
+	}
+}
+
+// changed tells the other servers to read symbol again; one that cannot be told reads it when it starts.
+func (s *Service) changed(ctx context.Context, symbol Symbol) {
+	if s.bus == nil {
+		return
+	}
+	if err := s.bus.changed(ctx, symbol); err != nil {
+		s.log.Warn("prices: the other servers were not told of a change", "symbol", symbol, "err", err)
+	}
 }
 
 func (c postedClose) close(symbol Symbol) (Close, error) {
@@ -166,6 +219,7 @@ func (s *Service) setInstrument(ctx context.Context, _ struct{}, in instrumentIn
 		i.Splits = known.Splits
 	}
 	s.Book.Define(i)
+	s.changed(ctx, i.Symbol)
 	return i, nil
 }
 

@@ -18,6 +18,9 @@ func farOf(k Kind) decimal.Decimal {
 	}
 }
 
+// trusted sources are not held back: who posts a price by hand means it, and a split is a fact.
+func trusted(source string) bool { return source == postedSource || source == splitSource }
+
 // guard holds back a tick far from the last price until a second one, of any source, agrees with it.
 // It compares against bands around an anchor that follows the price: decimals of one exponent compare
 // without an allocation, and the bands are made again only where the price has moved far.

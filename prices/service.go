@@ -19,13 +19,20 @@ type Service struct {
 	store   store
 	feeds   []Feed
 	demand  *demand
+	bus     *bus // nil: this server is alone
+	rdb     redis.UniversalClient
+	stale   chan struct{} // has one: the database knows what the book does not
 	metrics *feedMetrics
 	log     *slog.Logger
 }
 
-// New makes the feeds that cfg names; their instruments are in the book at once.
+// New makes the feeds that cfg names; their instruments are in the book at once. rdb connects the servers: one
+// leads each feed and all get its prices; without it (nil) this server is alone.
 func New(cfg Config, db DB, rdb redis.UniversalClient, log *slog.Logger, reg prometheus.Registerer) (*Service, error) {
-	s := &Service{Book: NewBook(reg), store: store{db}, demand: newDemand(), metrics: newFeedMetrics(reg), log: log}
+	s := &Service{Book: NewBook(reg), store: store{db}, demand: newDemand(), rdb: rdb, stale: make(chan struct{}, 1), metrics: newFeedMetrics(reg), log: log}
+	if rdb != nil {
+		s.bus = newBus(rdb, s.Book, s.reload, log)
+	}
 	var err error
 	if s.feeds, err = cfg.Feeds.make(feedDeps{config: cfg, rdb: rdb, book: s.Book, demand: s.demand, metrics: s.metrics}); err != nil {
 		return nil, err
@@ -87,6 +94,11 @@ func (s *Service) load(ctx context.Context) error {
 	}
 	s.Book.Define(instruments...)
 	s.Book.Closed(closes...)
+	if s.bus != nil { // what was said of an instrument before it was known here
+		if err := s.bus.snapshot(ctx); err != nil {
+			s.log.Warn("prices: the last prices will come with the next subscription", "err", err)
+		}
+	}
 	return nil
 }
 
@@ -96,6 +108,11 @@ func (s *Service) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { s.again(ctx, "seed", func() error { return s.Seed(ctx) }); return nil })
 	g.Go(func() error { return s.tend(ctx) })
+	if s.bus != nil {
+		g.Go(func() error { return s.bus.listen(ctx) })
+		g.Go(func() error { return s.shareDemand(ctx) })
+		g.Go(func() error { return s.keepUp(ctx) })
+	}
 	for _, f := range s.feeds {
 		g.Go(func() error {
 			s.again(ctx, f.Name(), func() error { return s.play(ctx, f) })
@@ -114,7 +131,11 @@ func (s *Service) Run(ctx context.Context) error {
 // tend does what the calendar asks for.
 func (s *Service) tend(ctx context.Context) error {
 	for sleep(ctx, 15*time.Second) == nil {
-		s.Book.Split(time.Now())
+		if ticks := s.Book.splitTicks(time.Now()); len(ticks) > 0 {
+			if _, err := s.send(ctx, ticks); err != nil {
+				s.log.Warn("prices: split prices were not published", "err", err)
+			}
+		}
 	}
 	return nil
 }
@@ -131,20 +152,60 @@ func (s *Service) backfill(ctx context.Context, h historian) error {
 	return s.load(ctx)
 }
 
-// play runs f; a feed that ends by itself has failed.
+// play runs f where this server leads it.
 func (s *Service) play(ctx context.Context, f Feed) error {
+	if s.bus == nil {
+		return s.report(ctx, f, func(ticks []Tick) { s.Book.Apply(ticks) })
+	}
+	l := &lease{rdb: s.rdb, key: keyLead + f.Name(), term: leaseTerm, log: s.log}
+	return l.lead(ctx, func(ctx context.Context, token string) error {
+		g, ctx := errgroup.WithContext(ctx)
+		g.Go(func() error { return s.bus.carry(ctx, f.Name(), token) })
+		g.Go(func() error {
+			return s.report(ctx, f, func(ticks []Tick) { s.bus.take(f.Name(), s.Book.screen(ticks)) })
+		})
+		return g.Wait()
+	})
+}
+
+// report runs f; a feed that ends by itself has failed.
+func (s *Service) report(ctx context.Context, f Feed, emit func([]Tick)) error {
 	ticks := s.metrics.ticks.WithLabelValues(f.Name())
 	err := f.Run(ctx, func(batch []Tick) {
 		ticks.Add(float64(len(batch)))
-		s.Book.Apply(batch)
+		emit(batch)
 	})
-	if err == nil && ctx.Err() == nil {
+	if ctx.Err() != nil {
+		return nil
+	}
+	s.metrics.failures.WithLabelValues(f.Name()).Inc()
+	if err == nil {
 		err = errors.New("the feed ended")
 	}
-	if ctx.Err() == nil {
-		s.metrics.failures.WithLabelValues(f.Name()).Inc()
-	}
 	return err
+}
+
+// reload notes that another server changed an instrument or its history.
+func (s *Service) reload() {
+	select {
+	case s.stale <- struct{}{}:
+	default: // it is noted already
+	}
+}
+
+// keepUp reads what other servers changed, at most a few times a second.
+func (s *Service) keepUp(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.stale:
+			s.again(ctx, "reload", func() error { return s.load(ctx) })
+		}
+		if sleep(ctx, 200*time.Millisecond) != nil {
+			return nil
+		}
+	}
 }
 
 // again repeats work until it succeeds or ctx ends, after a pause that grows to a minute. Half of the

@@ -6,39 +6,28 @@ import (
 	"github.com/shopspring/decimal"
 )
 
-// priceDecimals bounds a price that a split divided.
-const priceDecimals = 12
+const (
+	priceDecimals = 12 // of a price that a split divided
+	splitSource   = "split"
+)
 
-// Split moves the prices of instruments whose ex-date has begun at now and that have not traded since:
-// holdings count the new shares from that moment, so the last price must be of one new share too.
-func (b *Book) Split(now time.Time) {
-	b.writing.Lock()
-	defer b.writing.Unlock()
-	b.news = b.news[:0]
-	b.mu.Lock()
-	for _, e := range b.entries {
-		if len(e.instrument.Splits) > 0 && e.quote.N > 0 && e.split(dayOf(now.In(e.calendar.loc))) {
-			b.news = append(b.news, e.quote)
+// splitTicks restate the prices of instruments whose ex-date has begun at now and that have not traded
+// since: holdings count the new shares from that moment, so the last price must be of one new share too.
+// They carry the start of the ex-date, so that of several servers that say it only the first is newer.
+func (b *Book) splitTicks(now time.Time) []Tick {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	var all []Tick
+	for s, e := range b.entries {
+		if len(e.instrument.Splits) == 0 || e.quote.N == 0 {
+			continue
+		}
+		today := dayOf(now.In(e.calendar.loc))
+		if n, m := e.splitsIn(e.shares, today); n != m {
+			all = append(all, Tick{s, restate(e.quote.Price, n, m), e.calendar.midnight(today), splitSource})
 		}
 	}
-	b.mu.Unlock()
-	b.tell()
-}
-
-// split restates e's price in the shares of day d.
-func (e *entry) split(d day) bool {
-	if d <= e.shares {
-		return false
-	}
-	n, m := e.splitsIn(e.shares, d)
-	e.shares = d
-	if n == 1 && m == 1 {
-		return false
-	}
-	e.quote.Price, e.quote.N = restate(e.quote.Price, n, m), e.quote.N+1
-	e.guard = guard{}
-	e.refer()
-	return true
+	return all
 }
 
 // splitsIn is what one share held at the end of day a has become on day b: n new for every m.

@@ -1,0 +1,253 @@
+package prices
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// bus carries believed ticks to every server, this one included, in one order: publish.lua numbers
+// them. A server applies only what went through it, so that n is the same everywhere.
+type bus struct {
+	rdb    redis.UniversalClient
+	book   *Book
+	reload func() // another server changed an instrument or its history
+	log    *slog.Logger
+	shard  bool // sharded pub/sub, which a cluster needs to scale
+
+	mu      sync.Mutex
+	pending map[string]map[Symbol]Tick // by feed: the newest of each symbol that waits
+}
+
+//go:embed scripts/publish.lua
+var publishSource string
+
+var publishScript = redis.NewScript(publishSource)
+
+// perPublish bounds the ticks in one call of the script, and with it how long Redis is busy.
+const perPublish = 500
+
+func newBus(rdb redis.UniversalClient, book *Book, reload func(), log *slog.Logger) *bus {
+	_, cluster := rdb.(*redis.ClusterClient)
+	return &bus{rdb: rdb, book: book, reload: reload, log: log, shard: cluster, pending: map[string]map[Symbol]Tick{}}
+}
+
+// publish sends ticks that were screened. token proves the lead of feed; without one no lead is needed.
+// It returns the places of those that were not newer than what another sent.
+func (b *bus) publish(ctx context.Context, feed, token string, ticks []Tick) (dropped []int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, leaseTerm)
+	defer cancel()
+	command := "PUBLISH"
+	if b.shard {
+		command = "SPUBLISH"
+	}
+	for at := 0; at < len(ticks); at += perPublish {
+		part := ticks[at:min(at+perPublish, len(ticks))]
+		args := make([]any, 0, 3+5*len(part))
+		args = append(args, token, command, channelTicks)
+		for _, t := range part {
+			q, _ := b.book.Quote(t.Symbol)
+			args = append(args, string(t.Symbol), t.Price.String(), t.At.UnixMilli(), q.N, t.Source)
+		}
+		answer, err := publishScript.Run(ctx, b.rdb, []string{keyLead + feed, keyLast}, args...).Slice()
+		if err != nil {
+			if strings.HasPrefix(err.Error(), "FENCED") {
+				return nil, errLeaseLost
+			}
+			return nil, fmt.Errorf("prices: publish: %w", err)
+		}
+		message, _ := answer[0].(string)
+		b.hear(message)
+		places, _ := answer[1].([]any)
+		for _, p := range places {
+			if place, ok := p.(int64); ok {
+				dropped = append(dropped, at+int(place))
+			}
+		}
+	}
+	return dropped, nil
+}
+
+// take keeps the newest of each symbol until the next publication of feed: a slow Redis conflates, and
+// nothing queues.
+func (b *bus) take(feed string, ticks []Tick) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	waiting := b.pending[feed]
+	if waiting == nil {
+		waiting = map[Symbol]Tick{}
+		b.pending[feed] = waiting
+	}
+	for _, t := range ticks {
+		if t.At.After(waiting[t.Symbol].At) {
+			waiting[t.Symbol] = t
+		}
+	}
+}
+
+// pause is how long ticks of a feed gather into one message.
+const gather = 10 * time.Millisecond
+
+// carry publishes what take gathered until ctx ends or another server leads.
+func (b *bus) carry(ctx context.Context, feed, token string) error {
+	for sleep(ctx, gather) == nil {
+		b.mu.Lock()
+		waiting := b.pending[feed]
+		delete(b.pending, feed)
+		b.mu.Unlock()
+		if len(waiting) == 0 {
+			continue
+		}
+		ticks := make([]Tick, 0, len(waiting))
+		for _, t := range waiting {
+			ticks = append(ticks, t)
+		}
+		slices.SortFunc(ticks, func(a, b Tick) int { return a.At.Compare(b.At) })
+		if _, err := b.publish(ctx, feed, token, ticks); errors.Is(err, errLeaseLost) {
+			return err
+		} else if err != nil && ctx.Err() == nil {
+			b.log.Warn("prices: ticks were lost on the way", "feed", feed, "ticks", len(ticks), "err", err)
+		}
+	}
+	return nil
+}
+
+// changed tells the other servers that they must read symbol again.
+func (b *bus) changed(ctx context.Context, symbol Symbol) error {
+	if b.shard {
+		return b.rdb.SPublish(ctx, channelTicks, "!"+string(symbol)).Err()
+	}
+	return b.rdb.Publish(ctx, channelTicks, "!"+string(symbol)).Err()
+}
+
+// listen applies what is published until ctx ends. Each new subscription starts from the snapshot,
+// because what was published in between is lost.
+func (b *bus) listen(ctx context.Context) error {
+	for ctx.Err() == nil {
+		err := b.subscribe(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if !b.book.cut.Swap(true) {
+			b.log.Warn("prices: cannot hear the other servers; prices are stale until Redis is back", "err", err)
+		}
+		if sleep(ctx, 250*time.Millisecond) != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// quiet is how long nothing may be heard before the subscription is asked for a pong.
+const quiet = 500 * time.Millisecond
+
+// subscribe works on one subscription until it fails.
+func (b *bus) subscribe(ctx context.Context) error {
+	sub := b.rdb.Subscribe(ctx)
+	if b.shard {
+		sub = b.rdb.SSubscribe(ctx)
+	}
+	defer sub.Close()
+	defer context.AfterFunc(ctx, func() { sub.Close() })() // a receive does not end with ctx by itself
+	var err error
+	if b.shard {
+		err = sub.SSubscribe(ctx, channelTicks)
+	} else {
+		err = sub.Subscribe(ctx, channelTicks)
+	}
+	if err != nil {
+		return err
+	}
+	for asked := 0; ; {
+		message, err := sub.ReceiveTimeout(ctx, quiet)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err == nil:
+			asked = 0
+		case asked < 2 && isTimeout(err):
+			if err := sub.Ping(ctx); err != nil {
+				return err
+			}
+			asked++
+			continue
+		default:
+			return err
+		}
+		switch m := message.(type) {
+		case *redis.Subscription:
+			if err := b.snapshot(ctx); err != nil {
+				return err
+			}
+			if b.book.cut.Swap(false) {
+				b.log.Info("prices: the other servers are heard again")
+			}
+		case *redis.Message:
+			b.hear(m.Payload)
+		}
+	}
+}
+
+func isTimeout(err error) bool {
+	t, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](err)
+	return ok && t.Timeout()
+}
+
+// snapshot reads the last price of every symbol.
+func (b *bus) snapshot(ctx context.Context) error {
+	last, err := b.rdb.HGetAll(ctx, keyLast).Result()
+	if err != nil {
+		return fmt.Errorf("prices: snapshot: %w", err)
+	}
+	quotes := make([]Quote, 0, len(last))
+	for symbol, value := range last {
+		if q, ok := readLine(symbol + " " + value); ok {
+			quotes = append(quotes, q)
+		}
+	}
+	b.book.accept(quotes)
+	return nil
+}
+
+// hear applies one message: lines of quotes, or "!SYMBOL" for one that changed.
+func (b *bus) hear(message string) {
+	if strings.HasPrefix(message, "!") {
+		b.reload()
+		return
+	}
+	var quotes []Quote
+	for line := range strings.Lines(message) {
+		if q, ok := readLine(strings.TrimSuffix(line, "\n")); ok {
+			quotes = append(quotes, q)
+		}
+	}
+	b.book.accept(quotes)
+}
+
+// readLine reads "SYMBOL n ms price source". What another version of us may have written otherwise is left out.
+func readLine(line string) (Quote, bool) {
+	fields := strings.Split(line, " ")
+	if len(fields) < 5 {
+		return Quote{}, false
+	}
+	symbol, err1 := ParseSymbol(fields[0])
+	n, err2 := strconv.ParseUint(fields[1], 10, 53)
+	ms, err3 := strconv.ParseInt(fields[2], 10, 64)
+	p, err4 := parsePrice(fields[3])
+	if errors.Join(err1, err2, err3, err4) != nil || p.Sign() <= 0 || n == 0 {
+		return Quote{}, false
+	}
+	return Quote{Symbol: symbol, Price: p, At: time.UnixMilli(ms), N: n, Source: fields[4]}, true
+}
