@@ -43,6 +43,10 @@ type Auth struct {
 
 	// CountSockets is how many live sockets a session has on this server. Set before Run, by who holds the sockets.
 	CountSockets SocketCounter
+	// OnSession hears of sessions that begin on this server or are ended on any; OnSwitch of every turn of a switch. Both are set
+	// before Run, and must not block.
+	OnSession func(SessionNews)
+	OnSwitch  func(RolloutState)
 }
 
 // SocketCounter counts a session's live sockets.
@@ -64,7 +68,7 @@ func New(cfg Config, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg pr
 	}
 	a := &Auth{cfg: cfg, db: db, rows: db.Service(ServiceAuth), rdb: rdb, log: log, met: newMetrics(reg),
 		keys: newKeyring(secret), where: where, csrf: http.NewCrossOriginProtection(), recent: newWindow(),
-		CountSockets: func(SessionID) int { return 0 }}
+		CountSockets: func(SessionID) int { return 0 }, OnSession: func(SessionNews) {}, OnSwitch: func(RolloutState) {}}
 	a.sessions = &sessions{rdb: rdb, limit: cfg.SessionsPerUser}
 	a.hashes = newHashPool(a.met)
 	a.touched = newTouches(a.rows, log)
@@ -82,6 +86,8 @@ func New(cfg Config, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg pr
 	a.ends.watch.consult = a.consultsRedis
 	a.switches.onChange(a.follow)
 	a.limits = newLimiter(rdb, a.ends.breaker, a.keys.throttle)
+	a.ends.tell = func(r *revocation) { a.OnSession(r.news()) }
+	a.switches.onChange(func(Switches, Switches) { a.OnSwitch(*a.switches.state.Load()) })
 	return a, nil
 }
 

@@ -81,6 +81,7 @@ func (a *Auth) open(ctx context.Context, u User, s Session, t token, once Sessio
 		a.undo(ctx, s.ID, once) // nobody has its secret
 		return grant{}, err
 	}
+	a.OnSession(SessionNews{Event: "started", ID: s.ID, User: s.User, At: s.IssuedAt.UTC()})
 	return a.granted(u, s, t)
 }
 

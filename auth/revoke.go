@@ -75,6 +75,7 @@ type revoker struct {
 	absolute time.Duration // a session's longest life
 	maxBlind time.Duration
 	log      *slog.Logger
+	tell     func(*revocation) // for lists that are looked at while they change; may hear a row twice
 
 	behind atomic.Bool // Redis has missed a revocation
 	known  sync.Map    // run id of each Redis server that has been brought up to date
@@ -92,7 +93,7 @@ type revokerConfig struct {
 func newRevoker(cfg revokerConfig, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg prometheus.Registerer) *revoker {
 	rows, met := db.Service(ServiceAuth), newLedgerMetrics(reg)
 	denied := newDenylist()
-	rv := &revoker{rdb: rdb, denied: denied, tags: cfg.Tags, absolute: cfg.Absolute, maxBlind: cfg.MaxBlind, log: log}
+	rv := &revoker{rdb: rdb, denied: denied, tags: cfg.Tags, absolute: cfg.Absolute, maxBlind: cfg.MaxBlind, log: log, tell: func(*revocation) {}}
 	rv.ledger = newLedger(rows, db.Listen, denied, log, met)
 	rv.receipts = newReceipts(rows, cfg.Server, rv.ledger.toDB, log, met)
 	rv.watch = newWatcher(cfg.watchConfig, rdb, denied, log, reg)
@@ -109,6 +110,7 @@ func (rv *revoker) heard(r *revocation, heard string) {
 	rv.watch.apply(r, heard)
 	if heard != "start" {
 		rv.receipts.issue(r, heard)
+		rv.tell(r)
 	}
 }
 
@@ -201,6 +203,7 @@ func (rv *revoker) endHere(r *revocation) (sockets int) {
 	if len(rv.denied.add(r)) > 0 {
 		rv.watch.apply(r, "local")
 		rv.receipts.issue(r, "local")
+		rv.tell(r)
 	}
 	return rv.receipts.sockets(r)
 }

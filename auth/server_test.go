@@ -42,12 +42,13 @@ func newServer(t *testing.T, cfg Config) *server {
 }
 
 // joinServer is one more server on the same Redis and PostgreSQL.
-func joinServer(t *testing.T, cfg Config, r *devstack.Redis, d devstack.DB) *server {
+func joinServer(t *testing.T, cfg Config, r *devstack.Redis, d devstack.DB, before ...func(*Auth)) *server {
 	t.Helper()
-	return joinServerBy(t, cfg, redis.NewClient(authOptions(r)), r, d)
+	return joinServerBy(t, cfg, redis.NewClient(authOptions(r)), r, d, before...)
 }
 
-func joinServerBy(t *testing.T, cfg Config, rdb redis.UniversalClient, r *devstack.Redis, d devstack.DB) *server {
+// before is what happens between New and Run.
+func joinServerBy(t *testing.T, cfg Config, rdb redis.UniversalClient, r *devstack.Redis, d devstack.DB, before ...func(*Auth)) *server {
 	t.Helper()
 	s := &server{t: t, redis: r, db: d, logs: &bytes.Buffer{}, reg: prometheus.NewRegistry()}
 	t.Cleanup(func() { rdb.Close() })
@@ -56,6 +57,9 @@ func joinServerBy(t *testing.T, cfg Config, rdb redis.UniversalClient, r *devsta
 	log := slog.New(slog.NewTextHandler(&syncWriter{w: s.logs}, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if s.auth, err = New(cfg, db, rdb, log, s.reg); err != nil {
 		t.Fatal(err)
+	}
+	for _, prepare := range before {
+		prepare(s.auth)
 	}
 	mux := http.NewServeMux()
 	s.auth.Routes(mux)

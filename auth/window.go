@@ -97,8 +97,8 @@ func quantile(classes []int, total int, q float64) time.Duration {
 	return windowBounds[len(windowBounds)-1]
 }
 
-// ErrorRate is the share of authentications of the last minute, in per cent, that failed because of this server.
-func (a *Auth) ErrorRate() float64 { return a.recent.health().ErrorRate }
+// ErrorRate is the share of authentications of the last minute, from 0 to 1, that failed because of this server.
+func (a *Auth) ErrorRate() float64 { return a.recent.health().ErrorRate / 100 }
 
 // LatencyP95 is the 95th percentile of session validations over the last minute.
 func (a *Auth) LatencyP95() time.Duration { return a.recent.health().P95 }

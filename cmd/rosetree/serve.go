@@ -87,10 +87,11 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, ready func(address
 	operations := append(newOperations(callers, market, portfolios), notices.Operations()...)
 	sockets := hub.New(cfg.Hub, hub.Deps{
 		Sessions: callers, Market: market.Book, Portfolios: hub.Ledger(portfolios), Figures: callers,
-		Calls: operations.byName(), Topics: []hub.Topic{notices.Topic()},
+		Calls: operations.byName(), Topics: append(adminTopics(callers), notices.Topic()),
 		Address: callers.Address, Log: log, Registry: reg,
 	})
 	callers.CountSockets = sockets.Sockets
+	followAdmin(callers, sockets)
 	operations = append(operations, sockets.Operations()...)
 
 	health := newReadiness(db, rdb, log)

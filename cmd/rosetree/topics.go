@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+
+	"rosetree/auth"
+	"rosetree/hub"
+)
+
+// The channels that administrators follow beside what everybody may: the live list of sessions, and the switches.
+const (
+	sessionsTopic = "sessions"
+	rolloutTopic  = "rollout"
+)
+
+type sessionMessage struct {
+	Type string `json:"type"` // "session"
+	auth.SessionNews
+}
+
+type rolloutMessage struct {
+	Type string `json:"type"` // "rollout"
+	auth.RolloutState
+}
+
+// adminTopics: who begins to follow the switches is told how they stand; the list of sessions is asked for by its pages.
+func adminTopics(callers *auth.Auth) []hub.Topic {
+	return []hub.Topic{
+		{Name: sessionsTopic, Admin: true, Now: func(context.Context, auth.Principal) ([]any, error) { return nil, nil }},
+		{Name: rolloutTopic, Admin: true, Now: func(context.Context, auth.Principal) ([]any, error) {
+			state, err := callers.Rollout()
+			return []any{rolloutMessage{"rollout", state}}, err
+		}},
+	}
+}
+
+// followAdmin tells those who follow.
+func followAdmin(callers *auth.Auth, sockets *hub.Hub) {
+	callers.OnSession = func(n auth.SessionNews) { sockets.Publish(sessionsTopic, sessionMessage{"session", n}) }
+	callers.OnSwitch = func(s auth.RolloutState) { sockets.Publish(rolloutTopic, rolloutMessage{"rollout", s}) }
+}
