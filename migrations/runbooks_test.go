@@ -2,6 +2,7 @@ package migrations_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"maps"
 	"net"
@@ -68,7 +69,9 @@ func (b *runbook) do(name string) string {
 
 func (b *runbook) sh(text string) string {
 	b.t.Helper()
-	cmd := exec.CommandContext(b.t.Context(), "bash", "-euo", "pipefail", "-c", text)
+	ctx, cancel := context.WithTimeout(b.t.Context(), 2*time.Minute) // a loop that waits for what does not come
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", text)
 	cmd.Dir = ".."
 	cmd.Env = []string{"PATH=" + b.bin + ":" + filepath.Dir(tool(b.t, "pg_ctl")) + ":" + os.Getenv("PATH"), "HOME=" + b.bin}
 	for _, k := range slices.Sorted(maps.Keys(b.env)) {
@@ -266,7 +269,7 @@ func TestRunbookRedis(t *testing.T) {
 	if err := os.WriteFile(b.env["REDIS_CONF"], []byte(conf), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	b.sh(`redis-server "$REDIS_CONF" --daemonize yes; until redis-cli -u "$REDIS_URL" ping | grep -q PONG; do sleep 0.1; done
+	b.sh(`redis-server "$REDIS_CONF" --daemonize yes; until redis-cli -u "$REDIS_URL" ping | grep PONG; do sleep 0.1; done
 		redis-cli -u "$REDIS_URL" hset 'rt:s:{x}y' uid 1; redis-cli -u "$REDIS_URL" pexpire 'rt:s:{x}y' 600000`)
 	t.Cleanup(func() { _ = exec.Command("redis-cli", "-u", b.env["REDIS_URL"], "shutdown", "nosave").Run() })
 	restored := func(how string) {
