@@ -7,6 +7,8 @@ import { path } from './nav.js';
 import { Keys } from './keys.js';
 import { html, useEffect, useRef, useState } from './vendor/preact.js';
 
+const logo = new URL('./icon.svg', import.meta.url).href;
+
 const links = /** @type {const} */ ([['/', 'Portfolio', 'home'], ['/activity', 'Activity', 'activity'], ['/sessions', 'Sessions', 'devices'], ['/admin', 'Admin', 'admin']]);
 
 /** Redraws its caller every second, for ages and countdowns. */
@@ -37,7 +39,7 @@ function Top() {
   const shown = links.filter(([to]) => to !== '/admin' || user?.role === 'admin');
   const at = (/** @type {string} */ to) => (path.value === to ? 'page' : undefined);
   return html`<header class="top"><div>
-      <a class="brand" href="/" aria-label="Rosetree"><img src="/favicon.ico" alt="" /><span class="wide">rosetree</span></a>
+      <a class="brand" href="/" aria-label="Rosetree"><img src=${logo} alt="" /><span class="wide">rosetree</span></a>
       ${user && html`<nav class="nav" aria-label="Pages">${shown.map(([to, text]) => html`<a href=${to} aria-current=${at(to)}>${text}</a>`)}</nav>`}
       <span class="grow"></span>
       ${user && html`<span role="status"><${Pill} /></span>`}

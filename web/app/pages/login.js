@@ -13,6 +13,7 @@ function device() {
   return { name: `${browser} on ${os}`, platform: 'web' };
 }
 
+const logo = new URL('../icon.svg', import.meta.url).href;
 const curve = 'M0 118C40 112 60 92 98 96s52 26 92 10 44-52 86-46 50 34 92 20 40-46 84-42 46 22 88 4 60-26 82-30';
 
 export function Login() {
@@ -28,7 +29,7 @@ export function Login() {
   });
   useEffect(() => { document.title = 'Log in · Rosetree'; }, []);
   return html`<div class="gate">
-    <aside class="art" aria-label="Rosetree"><a class="brand" href="/status"><img src="/favicon.ico" alt="" />rosetree</a>
+    <aside class="art" aria-label="Rosetree"><a class="brand" href="/status"><img src=${logo} alt="" />rosetree</a>
       <div><p class="claim">What you own, and what it is worth this second.</p><p>Live prices, exact figures, and every device signed in at a glance: end one, and it is gone before you look up.</p></div>
       <svg viewBox="0 0 530 140" preserveAspectRatio="none" aria-hidden="true"><path d=${`${curve}V140H0z`} fill="#fff" opacity=".12" /><path d=${curve} fill="none" stroke="#fff" stroke-width="2.5" vector-effect="non-scaling-stroke" /></svg>
     </aside>

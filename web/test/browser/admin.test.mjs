@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, test } from 'node:test';
+import { browser, demo, logIn, modes, page, quiet, tidy } from './harness.mjs';
+
+/** @type {Awaited<ReturnType<typeof demo>>} */ let d;
+/** @type {import('playwright-core').Browser} */ let b;
+
+before(async () => { [d, b] = await Promise.all([demo(), browser()]); });
+afterEach(() => tidy(b, 'admin'));
+after(async () => {
+  await b?.close();
+  await d?.stop();
+  d?.remove();
+});
+
+/** @param {{email:string, password:string}} user */
+async function as(user) {
+  const p = await page(await b.newContext(modes.light));
+  await logIn(p, d.url, user);
+  return p;
+}
+
+/** @param {import('playwright-core').Page} p @param {string} tab */
+async function console_(p, tab) {
+  await p.goto('about:blank');
+  await p.goto(`${d.url}/admin#${tab}`);
+  await p.waitForSelector('[role=tabpanel]');
+}
+
+test('a notice reaches every open page, and goes when it is taken away', async () => {
+  const user = await as(d.user()), admin = await as(d.user('admin'));
+  await console_(admin, 'notices');
+  await admin.fill('[name=text]', 'Maintenance tonight at ten');
+  await admin.selectOption('[name=level]', 'warning');
+  await admin.click('button:has-text("Send to everyone")');
+  await user.waitForSelector('.banner.warning:has-text("Maintenance tonight")');
+  await admin.click('button:has-text("Take away")');
+  await user.waitForSelector('.banner:has-text("Maintenance tonight")', { state: 'detached' });
+  quiet(user);
+  quiet(admin);
+});
+
+test('the share of sessions, a rollback and forward again; every act is in the audit log', async () => {
+  const user = await as(d.user()), admin = await as(d.user('admin'));
+  await console_(admin, 'rollout');
+  const act = async (/** @type {string} */ button, /** @type {string} */ reason) => {
+    await admin.click(`[role=tabpanel] button:has-text("${button}")`);
+    await admin.fill('dialog [name=reason]', reason);
+    await admin.click('dialog button.primary');
+    await admin.waitForSelector('dialog', { state: 'detached' });
+  };
+  await admin.locator('[role=tabpanel] button', { hasText: /^50$/ }).click();
+  await act('Set to 50 %', 'half of them');
+  await admin.waitForSelector('.total:has-text("50 %")');
+  await act('Roll back now', 'a drill');
+  await admin.waitForSelector('.tag:has-text("rolled back")');
+  assert.equal(await user.getAttribute('.pill', 'data-state'), 'live', 'a rollback signs nobody out');
+  await act('Forward again', 'the drill is over');
+  await admin.locator('[role=tabpanel] button', { hasText: /^100$/ }).click();
+  await act('Set to 100 %', 'all of them again');
+  await console_(admin, 'audit');
+  await admin.waitForSelector('tbody tr:has-text("rollout.set"):has-text("a drill")');
+  await admin.fill('input[placeholder=action]', 'rollout.set');
+  await admin.keyboard.press('Enter');
+  await admin.waitForFunction(() => [...document.querySelectorAll('tbody tr')].every((r) => r.textContent?.includes('rollout.set')));
+  quiet(user);
+  quiet(admin);
+});
+
+test('the console finds a session and ends all of a user; the receipt counts its sockets', async () => {
+  const user = await as(d.user('user', 1)), again = await as(d.user('user', 1)), admin = await as(d.user('admin'));
+  await console_(admin, 'sessions');
+  await admin.fill('input[aria-label="Search sessions"]', d.user('user', 1).email);
+  await admin.waitForFunction(() => document.querySelectorAll('tr[data-session]').length === 2);
+  await admin.locator('tr[data-session]').first().locator('.menu button').first().click();
+  await admin.click('button:has-text("Revoke all of this user")');
+  await admin.fill('dialog [name=reason]', 'leaves the company');
+  await admin.click('dialog button.primary');
+  for (const p of [user, again]) await p.waitForSelector('dialog[role=alertdialog]:has-text("by an administrator")');
+  await admin.waitForSelector('[role=log] li:has-text("2 sessions")');
+  await admin.waitForSelector('[role=log] li:has-text("sockets closed (")');
+  quiet(user);
+  quiet(admin);
+});
+
+test('a lockdown closes everyone but administrators, and says so', async () => {
+  const user = await as(d.user()), admin = await as(d.user('admin'));
+  await console_(admin, 'rollout');
+  const turn = async (/** @type {string} */ text) => {
+    await admin.locator('li:has-text("Lockdown") button').click();
+    await admin.fill('dialog [name=reason]', text);
+    await admin.click('dialog button.primary');
+    await admin.waitForSelector('dialog', { state: 'detached' });
+  };
+  await turn('a test of the lock');
+  await user.waitForSelector('dialog[role=alertdialog]:has-text("locked down")');
+  assert.equal(await admin.getAttribute('.pill', 'data-state'), 'live');
+  await turn('over');
+  quiet(user);
+  quiet(admin);
+});
+
+test('one of two own devices is renamed, and signed out from the other', async () => {
+  const one = await as(d.user('user', 2)), two = await as(d.user('user', 2));
+  await one.goto(`${d.url}/sessions`);
+  const other = one.locator('.device:not(:has-text("This device"))');
+  await other.locator('button[aria-label^=Rename]').click();
+  await one.fill('dialog [name=name]', 'The old laptop');
+  await one.click('dialog button.primary');
+  await one.waitForSelector('.device:has-text("The old laptop")');
+  await other.locator('button:has-text("Sign out")').click();
+  await two.waitForSelector('dialog[role=alertdialog]:has-text("by you, from another device")');
+  await one.waitForSelector('section:has-text("Recently ended") td:has-text("The old laptop")');
+  quiet(one);
+  quiet(two);
+});

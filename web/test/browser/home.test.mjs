@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, test } from 'node:test';
+import { browser, demo, logIn, modes, moves, page, quiet, tidy } from './harness.mjs';
+
+/** @type {Awaited<ReturnType<typeof demo>>} */ let d;
+/** @type {import('playwright-core').Browser} */ let b;
+/** @type {import('playwright-core').Page} */ let p;
+
+before(async () => { [d, b] = await Promise.all([demo(), browser()]); });
+afterEach(() => tidy(b, 'home'));
+after(async () => {
+  await b?.close();
+  await d?.stop();
+  d?.remove();
+});
+
+/** A page of a user, with the holdings on screen. @param {number} [n] */
+async function home(n = 0) {
+  p = await page(await b.newContext(modes.light));
+  await logIn(p, d.url, d.user('user', n));
+}
+
+/** @param {string} selector */
+const texts = (selector) => p.locator(selector).allTextContents();
+const symbols = async () => p.locator('[data-row]').evaluateAll((rows) => rows.map((r) => r.getAttribute('data-row')));
+
+test('sort, filter, group and columns', async () => {
+  await home();
+  await p.click('th button:has-text("Symbol")');
+  const ascending = await symbols();
+  assert.deepEqual(ascending, [...ascending].sort());
+  assert.equal(await p.getAttribute('th:has(button:has-text("Symbol"))', 'aria-sort'), 'ascending');
+  await p.click('th button:has-text("Symbol")');
+  assert.deepEqual(await symbols(), [...ascending].reverse());
+  await p.fill('.holdings input[type=search]', String(ascending[0]));
+  await p.waitForFunction(() => document.querySelectorAll('[data-row]').length === 1);
+  await p.fill('.holdings input[type=search]', '');
+  await p.selectOption('select[aria-label="Group holdings"]', 'kind');
+  await p.waitForSelector('tr.group');
+  await p.click('button:has-text("Columns")');
+  await p.click('[role=menuitemcheckbox]:has-text("Income")');
+  assert.ok((await texts('thead th')).includes('Income'));
+  await p.reload();
+  await p.waitForSelector('tr.group');
+  assert.ok((await texts('thead th')).includes('Income'), 'what was chosen is kept');
+  quiet(p);
+});
+
+test('hidden amounts are not in the page; prices and percentages stay', async () => {
+  await home();
+  await p.keyboard.press('p');
+  await p.waitForFunction(() => document.querySelector('.total')?.textContent?.includes('•'));
+  const row = await texts('[data-row] >> nth=0');
+  assert.match(row[0], /•.*%/);
+  assert.equal(await p.locator('.total').textContent().then((t) => /\d{3}/.test(t ?? '')), false);
+  quiet(p);
+});
+
+test('pause holds every figure still, and the space key resumes', async () => {
+  await home();
+  await p.click('button:has-text("Pause")');
+  const still = await p.textContent('tbody');
+  await p.waitForTimeout(2500);
+  assert.equal(await p.textContent('tbody'), still);
+  await p.locator('h1').first().click();
+  await p.keyboard.press('Space');
+  await moves(p, 'tbody');
+  quiet(p);
+});
+
+test('the keyboard alone: rows, details, help, pages, search', async () => {
+  await home();
+  await p.keyboard.press('j');
+  await p.keyboard.press('j');
+  const focused = await p.evaluate(() => document.activeElement?.getAttribute('data-row'));
+  assert.equal(focused, (await symbols())[1]);
+  await p.keyboard.press('Enter');
+  await p.waitForSelector('dialog.side');
+  assert.match((await p.textContent('dialog.side h2')) ?? '', new RegExp(`^${focused}`));
+  await p.keyboard.press('Escape');
+  await p.waitForSelector('dialog.side', { state: 'detached' });
+  await p.keyboard.press('/');
+  assert.equal(await p.evaluate(() => document.activeElement?.getAttribute('type')), 'search');
+  await p.keyboard.press('Tab');
+  await p.evaluate(() => /** @type {HTMLElement} */ (document.activeElement)?.blur());
+  await p.keyboard.press('g');
+  await p.keyboard.press('s');
+  await p.waitForSelector('.device');
+  assert.equal(new URL(p.url()).pathname, '/sessions');
+  quiet(p);
+});
+
+test('the curve has ranges and the allocation has traits', async () => {
+  await home();
+  await p.waitForSelector('.plot canvas');
+  for (const range of ['1M', 'All', '1D']) {
+    await p.click(`[aria-label="Range of the curve"] button:has-text("${range}")`);
+    await p.waitForSelector('.plot canvas');
+  }
+  for (const by of ['Currency', 'Account', 'Symbol']) {
+    await p.click(`[aria-label="Allocation by"] button:has-text("${by}")`);
+    await p.waitForSelector('.legend li');
+  }
+  const weights = (await texts('.legend b')).map((t) => parseFloat(t));
+  assert.ok(Math.abs(weights.reduce((a, w) => a + w, 0) - 100) < 0.11, `${weights} add up to 100`);
+  quiet(p);
+});
+
+test('a line adds, undo takes back, edit changes, delete and undo bring back', async () => {
+  await home(1);
+  const [symbol] = await symbols();
+  await p.goto(`${d.url}/activity`);
+  await p.waitForSelector('tbody tr[data-row]');
+  const count = await p.locator('tbody tr[data-row]').count();
+  await p.fill('#quick', 'buy three X');
+  assert.match((await p.textContent('#quick-said')) ?? '', /not understood|How many/);
+  await p.fill('#quick', `buy 3 ${symbol} @ 12.5 fee 1`);
+  await p.keyboard.press('Enter');
+  const added = p.locator('tbody tr[data-row]').first();
+  await p.waitForFunction((n) => document.querySelectorAll('tbody tr[data-row]').length === n, count + 1);
+  assert.match((await added.textContent()) ?? '', /Buy.*3.*12\.50.*37\.50/);
+  await p.click('.toast button:has-text("Undo")');
+  await p.waitForFunction((n) => document.querySelectorAll('tbody tr[data-row]').length === n, count);
+  const row = p.locator('tbody tr[data-row]').first(), id = await row.getAttribute('data-row');
+  await row.locator('button[aria-label^=Edit]').click();
+  await p.fill('dialog [name=note]', 'looked at again');
+  await p.click('dialog button.primary');
+  await p.waitForSelector(`tr[data-row="${id}"]:has-text("looked at again")`);
+  await p.locator(`tr[data-row="${id}"] button[aria-label^=Delete]`).click();
+  await p.waitForSelector(`tr[data-row="${id}"]`, { state: 'detached' });
+  await p.locator('.toast button:has-text("Undo")').last().click();
+  await p.waitForSelector(`tr[data-row="${id}"]:has-text("looked at again")`);
+  quiet(p);
+});
+
+test('a field that is wrong says so, where it is', async () => {
+  await home(1);
+  const [symbol] = await symbols();
+  await p.click('[data-key=add]');
+  await p.selectOption('dialog [name=type]', 'sell');
+  await p.fill('dialog [name=symbol]', symbol ?? '');
+  await p.fill('dialog [name=quantity]', '1000000');
+  await p.fill('dialog [name=price]', '1');
+  await p.click('dialog button.primary');
+  await p.waitForSelector('dialog .field.bad .err');
+  assert.match((await p.textContent('dialog .field.bad')) ?? '', /Quantity.*than the account holds/);
+  assert.equal(await p.evaluate(() => document.activeElement?.getAttribute('name')), 'quantity');
+  quiet(p);
+});
