@@ -98,16 +98,6 @@ func (d *denylist) check(p Principal) (End, bool) {
 	return End{}, false
 }
 
-// denies says whether an id stands in the ledger: a legacy token may carry a second one beside its session's.
-func (d *denylist) denies(id string) (End, bool) {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	if r := d.ids[id]; r != nil {
-		return r.end(), true
-	}
-	return End{}, false
-}
-
 // issueTime is now, or later where a revocation of everything before a moment would reach what user gets now:
 // clocks of servers differ, and a log-in right after "end all my sessions" must hold.
 func (d *denylist) issueTime(user UserID, now time.Time) time.Time {

@@ -24,12 +24,18 @@ type clusterEnv struct {
 
 func openCluster(t *testing.T, c *devstack.Cluster) *redis.ClusterClient {
 	t.Helper()
-	rdb, err := OpenRedis(c.URL)
+	return openRedisURL(t, c.URL).(*redis.ClusterClient)
+}
+
+// openRedisURL opens Redis as the server does.
+func openRedisURL(t testing.TB, url string) redis.UniversalClient {
+	t.Helper()
+	rdb, err := OpenRedis(url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { rdb.Close() })
-	return rdb.(*redis.ClusterClient)
+	return rdb
 }
 
 func newClusterEnv(t *testing.T) *clusterEnv {

@@ -21,14 +21,13 @@ const (
 
 // held is what Redis holds of a session at the moment of a read.
 type held struct {
-	alive    bool
-	user     UserID
-	role     Role
-	issued   time.Time
-	authAt   time.Time
-	expires  time.Time
-	ending   End  // why it is gone, where whoever ended it left a note
-	outlived bool // the key is there, but its user's epoch is newer
+	alive   bool
+	user    UserID
+	role    Role
+	issued  time.Time
+	authAt  time.Time
+	expires time.Time
+	ending  End // why it is gone, where whoever ended it left a note
 }
 
 // reader reads sessions in pipelines. Whoever asks while a session already waits for its turn shares the read.
@@ -199,8 +198,7 @@ func decodeSession(session *redis.SliceCmd, left *redis.DurationCmd, epoch *redi
 		h.expires = time.Now().Add(left.Val())
 	}
 	generation, current := f.number(2), parseInt(epoch.Val())
-	h.outlived = h.user != "" && generation < current
-	h.alive = h.user != "" && !h.outlived
+	h.alive = h.user != "" && generation >= current
 	if e := fields(ending.Val()); !h.alive && ending.Err() == nil && e.text(0) != "" {
 		h.ending = End{Reason: EndReason(e.text(0)), By: e.text(1), At: e.time(2)}
 	}

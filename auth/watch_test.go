@@ -29,7 +29,7 @@ func authOptions(r *devstack.Redis) *redis.Options {
 
 // watchEnv is a watcher on a Redis of its own, and what its sockets were told.
 type watchEnv struct {
-	t     *testing.T
+	t     testing.TB
 	redis *devstack.Redis
 	admin redis.UniversalClient
 	w     *watcher
@@ -43,12 +43,12 @@ type told struct {
 	at time.Time
 }
 
-func newWatchEnv(t *testing.T, r *devstack.Redis) *watchEnv {
+func newWatchEnv(t testing.TB, r *devstack.Redis) *watchEnv {
 	t.Helper()
 	rdb := redis.NewClient(authOptions(r))
 	t.Cleanup(func() { rdb.Close() })
 	e := &watchEnv{t: t, redis: r, admin: r.Client(t), ends: map[SessionID]told{}}
-	e.w = newWatcher(watchConfig{Server: "test", SweepEvery: 2 * time.Second}, rdb, nothingDenied{}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	e.w = newWatcher(watchConfig{Server: "test"}, rdb, nothingDenied{}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	e.run(e.w)
 	return e
 }
@@ -83,7 +83,7 @@ func (e *watchEnv) within(d time.Duration, what string, ok func() bool) {
 }
 
 // principals makes n sessions in Redis, as the store does.
-func principals(t *testing.T, rdb redis.UniversalClient, n int) []Principal {
+func principals(t testing.TB, rdb redis.UniversalClient, n int) []Principal {
 	t.Helper()
 	ctx := t.Context()
 	now := time.Now()
