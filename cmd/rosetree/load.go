@@ -24,6 +24,7 @@ type loadOptions struct {
 	RedisURL     string
 	Accounts     []string
 	Users        int
+	Sessions     int
 	Sockets      int
 	Symbols      int
 	Of           int
@@ -94,6 +95,7 @@ func (o *loadOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.RedisURL, "redis", "", "scenario revoke: delete session keys here instead of asking the admin API")
 	f.StringArrayVar(&o.Accounts, "account", nil, "EMAIL:PASSWORD of a log-in; repeat it")
 	f.IntVar(&o.Users, "users", 0, "register this many users more")
+	f.IntVar(&o.Sessions, "sessions", 0, "sessions that the sockets share (default: as many as the scenario needs)")
 	f.IntVar(&o.Sockets, "sockets", 0, "sockets")
 	f.IntVar(&o.Symbols, "symbols", 0, "symbols that each socket watches")
 	f.IntVar(&o.Of, "of", 0, "symbols that there are")
@@ -134,7 +136,7 @@ func (o *loadOptions) complete(cmd *cobra.Command, s loadScenario) error {
 		return errors.New("no log-in: give --account EMAIL:PASSWORD (rosetree demo prints some) or --users N")
 	case o.Duration <= 0 || o.Duration > 10*time.Minute:
 		return fmt.Errorf("--duration %v: from 1s to 10m", o.Duration)
-	case o.Sockets < 0 || o.Sockets > 50000 || o.Ticks > 20000 || o.Rate > 20000 || o.Count > 100000 || o.Users > 2000:
+	case o.Sockets < 0 || o.Sockets > 50000 || o.Ticks > 20000 || o.Rate > 20000 || o.Count > 100000 || o.Sessions > 50000 || o.Users > 2000:
 		return errors.New("too much: up to 50000 sockets, 20000 ticks or requests a second, 2000 users")
 	case o.Symbols > o.Of:
 		return fmt.Errorf("%d symbols for each socket, but --of is %d", o.Symbols, o.Of)

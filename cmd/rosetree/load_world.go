@@ -198,6 +198,9 @@ func (w *loadWorld) enough(ctx context.Context, n int) error {
 	if len(w.users) == 0 {
 		return errors.New("the only log-in is an admin's; give one of a user, or --users 1")
 	}
+	if w.o.Sessions > 0 {
+		n = w.o.Sessions
+	}
 	var made atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(4) // more would only queue, and a server whose log-ins are slow for long rolls back by itself
