@@ -126,7 +126,7 @@ function Allocation() {
   return html`<section class="card alloc" aria-label="Allocation"><div class="row"><h2 class="grow">Allocation</h2>
       <${Segments} label="Allocation by" value=${by} options=${[['class', 'Class'], ['currency', 'Currency'], ['account', 'Account'], ['symbol', 'Symbol']]} onChange=${setBy} /></div>
     <div class="bar" aria-hidden="true">${parts.map((/** @type {any} */ p, /** @type {number} */ i) => html`<i class=${`k${i}`} key=${p.key} style=${{ flexGrow: float(p.weight) }} />`)}</div>
-    <ul class="legend">${parts.map((/** @type {any} */ p, /** @type {number} */ i) => html`<li class=${`k${i}`} key=${p.key}><i></i>${classes[p.key] ?? (p.name || p.key)} <b>${float(p.weight).toFixed(1)} %</b></li>`)}</ul></section>`;
+    <ul class="legend">${parts.map((/** @type {any} */ p, /** @type {number} */ i) => html`<li class=${`k${i}`} key=${p.key}><i></i>${by === 'symbol' ? p.key : classes[p.key] ?? (p.name || p.key)} <b>${float(p.weight).toFixed(1)} %</b></li>`)}</ul></section>`;
 }
 
 const classes = /** @type {Record<string, string>} */ ({ equity: 'Shares', etf: 'ETFs', fund: 'Funds', bond: 'Bonds', crypto: 'Crypto', fx: 'Currencies', index: 'Indices', manual: 'Manual', cash: 'Cash' });
