@@ -33,7 +33,7 @@ func TestNews_OfSessionsAndSwitchesReachWhoLooks(t *testing.T) {
 		if s.Effective.Percentage != 50 {
 			t.Errorf("%+v", s)
 		}
-	case <-time.After(time.Second):
+	case <-time.After(timed(time.Second)):
 		t.Error("the other server's switch was not heard")
 	}
 }
