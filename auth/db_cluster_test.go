@@ -15,14 +15,14 @@ import (
 
 // pgCluster is a PostgreSQL server of one test, to be stopped, killed and replaced.
 type pgCluster struct {
-	t    *testing.T
+	t    testing.TB
 	data string
 	port int
 	args []string
 	cmd  *exec.Cmd
 }
 
-func postgresTool(t *testing.T, name string) string {
+func postgresTool(t testing.TB, name string) string {
 	t.Helper()
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
 	if path, err := exec.LookPath(name); err == nil {
@@ -43,7 +43,7 @@ func (c *pgCluster) tool(name string, args ...string) {
 	}
 }
 
-func newPgCluster(t *testing.T, args ...string) *pgCluster {
+func newPgCluster(t testing.TB, args ...string) *pgCluster {
 	t.Helper()
 	c := &pgCluster{t: t, data: filepath.Join(ownedFolder(t), "data"), port: freePort(t), args: args}
 	c.tool("initdb", "-D", c.data, "-U", "owner", "-A", "trust", "--no-sync")

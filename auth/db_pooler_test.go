@@ -69,7 +69,7 @@ max_client_conn = 200
 }
 
 // postgresUser is whom servers run as where the test is root, which they refuse to be.
-func postgresUser(t *testing.T) *syscall.Credential {
+func postgresUser(t testing.TB) *syscall.Credential {
 	t.Helper()
 	if os.Getuid() != 0 {
 		return nil
@@ -87,7 +87,7 @@ func postgresUser(t *testing.T) *syscall.Credential {
 }
 
 // ownedFolder is a folder that the servers' user may enter; t.TempDir may lie below one that only root may.
-func ownedFolder(t *testing.T) string {
+func ownedFolder(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "rosetree-db-")
 	if err != nil {
@@ -102,7 +102,7 @@ func ownedFolder(t *testing.T) string {
 	return dir
 }
 
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -30,7 +31,7 @@ func mixedOperations() int {
 func TestThirtyTwoUsersInParallelNeverMeet(t *testing.T) {
 	d := devstack.Test(t).Database(t, migrate)
 	who, each := seedUsers(t, d, 32, 20), mixedOperations()
-	db, err := OpenDB(t.Context(), DBConfig{URL: d.URL, MaxConns: 8, AcquireWait: 30e9}, nil)
+	db, err := OpenDB(t.Context(), DBConfig{URL: d.URL + "&connect_timeout=60", MaxConns: 8, AcquireWait: time.Minute, QueryTimeout: time.Minute} /* on a busy machine too: this is about rows, not about time */, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

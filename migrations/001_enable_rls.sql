@@ -155,34 +155,33 @@ END $$;
 
 -- app.uid() and app.service(): two functions of one text, because a call from one into a shared third would cost every query
 -- about 10 µs. Unset: NULL, so no rows. Anything wrong: RT001 refused, RT002 expired, RT003 another connection's.
+-- As few expressions as possible: PL/pgSQL prepares each of them anew in every transaction, and that is most of the cost.
 DO $do$
 DECLARE f record;
 BEGIN
-  FOR f IN SELECT * FROM (VALUES ('uid',     'uuid', 'IF f[3] <> ''u'' THEN RETURN NULL; END IF;  RETURN f[4]::uuid;'),
-                                 ('service', 'text', 'IF f[3] = ''u'' THEN RETURN NULL; END IF;  RETURN f[3];')) AS v(name, type, answer)
+  FOR f IN SELECT * FROM (VALUES ('uid',     'uuid', 'CASE WHEN f[3] = ''u'' THEN f[4]::uuid END'),
+                                 ('service', 'text', 'CASE WHEN f[3] <> ''u'' THEN f[3] END')) AS v(name, type, answer)
   LOOP
     EXECUTE format($create$
 CREATE OR REPLACE FUNCTION app.%1$I() RETURNS %2$s
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER COST 1000 SET search_path = '' AS $fn$
 DECLARE
-  tok text := current_setting('rosetree.ctx', true);
-  f text[]; ki bytea; ko bytea; ttl bigint; pid int;
+  tok text := nullif(current_setting('rosetree.ctx', true), '');
+  f text[] := string_to_array(tok, '.');
+  ki bytea; ko bytea;
 BEGIN
-  IF tok IS NULL OR tok = '' THEN RETURN NULL; END IF;
-  IF octet_length(tok) > 200 THEN RAISE EXCEPTION 'identity context malformed' USING ERRCODE = 'RT001'; END IF;
-  f := string_to_array(tok, '.');
+  IF tok IS NULL THEN RETURN NULL; END IF;
   SELECT k.ipad, k.opad INTO ki, ko FROM app_private.ctx_key k WHERE k.kid = f[2] AND k.not_after > statement_timestamp();
   -- Both sides are hashed again under the key, so that the comparison's time says nothing about the MAC.
-  IF NOT FOUND OR f[1] <> 'v1' OR array_length(f, 1) <> 7 OR
+  IF ki IS NULL OR octet_length(tok) > 200 OR f[1] <> 'v1' OR array_length(f, 1) <> 7 OR
      sha256(ko || convert_to(encode(sha256(ko || sha256(ki || convert_to(concat('rosetree.ctx|', current_database(), '|', session_user, '|', left(tok, -1 - length(f[7]))), 'UTF8'))), 'hex'), 'UTF8'))
      <> sha256(ko || convert_to(f[7], 'UTF8')) THEN
     RAISE EXCEPTION 'identity context rejected' USING ERRCODE = 'RT001'; END IF;
-  ttl := f[5]::bigint - extract(epoch FROM statement_timestamp())::bigint;
-  IF ttl < 0 OR ttl > 300 THEN RAISE EXCEPTION 'identity context expired' USING ERRCODE = 'RT002'; END IF;
-  pid := f[6]::int;
-  IF pid <> 0 AND pid <> pg_backend_pid() THEN
+  IF to_timestamp(f[5]::float8) NOT BETWEEN statement_timestamp() - interval '1 second' AND statement_timestamp() + interval '5 minutes' THEN
+    RAISE EXCEPTION 'identity context expired' USING ERRCODE = 'RT002'; END IF;
+  IF f[6] <> '0' AND f[6] <> pg_backend_pid()::text THEN
     RAISE EXCEPTION 'identity context bound to another connection' USING ERRCODE = 'RT003'; END IF;
-  %3$s
+  RETURN %3$s;
 END $fn$ $create$, f.name, f.type, f.answer);
   END LOOP;
 END $do$;

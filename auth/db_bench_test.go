@@ -1,0 +1,184 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"rosetree/internal/devstack"
+)
+
+// The promises are ratios, measured in one run, in slices that take turns: the machine may be busy with other things.
+//
+//	go test ./auth -run '^$' -bench 'BoundRead|ChangeNews' -benchtime 10x
+const benchSlice = 200 * time.Millisecond
+
+// compareRates runs base and other in turns and reports the median of other's rate over base's.
+func compareRates(b *testing.B, workers int, base, other func(worker int) error) {
+	b.Helper()
+	var ratios, rates []float64
+	for b.Loop() {
+		first, second := rateOf(b, workers, base), rateOf(b, workers, other)
+		ratios, rates = append(ratios, second/first), append(rates, second)
+	}
+	slices.Sort(ratios)
+	slices.Sort(rates)
+	b.ReportMetric(ratios[len(ratios)/2], "ratio")
+	b.ReportMetric(rates[len(rates)/2], "ops/s")
+}
+
+func rateOf(b *testing.B, workers int, do func(worker int) error) float64 {
+	b.Helper()
+	var n atomic.Int64
+	var wg sync.WaitGroup
+	began := time.Now()
+	for w := range workers {
+		wg.Go(func() {
+			for time.Since(began) < benchSlice {
+				if err := do(w); err != nil {
+					b.Error(err)
+					return
+				}
+				n.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	return float64(n.Load()) / time.Since(began).Seconds()
+}
+
+func BenchmarkBoundRead(b *testing.B) {
+	d := devstack.Test(b).Database(b, migrate)
+	who := seedUsers(b, d, 500, 20) // 20 rows a user, as 20 holdings
+	if _, err := superuser(b, d).Exec(b.Context(), "vacuum analyze app.transactions"); err != nil {
+		b.Fatal(err)
+	}
+	for _, c := range []struct {
+		name    string
+		delay   time.Duration
+		workers int
+	}{{"saturation", 0, 8}, {"round trip +0.5 ms", 250 * time.Microsecond, 1}} {
+		b.Run(c.name, func(b *testing.B) {
+			plain, err := pgxpool.New(b.Context(), slowly(b, d.OwnerURL, c.delay)+"&pool_max_conns=8")
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer plain.Close()
+			db, err := OpenDB(b.Context(), DBConfig{URL: slowly(b, d.URL, c.delay), MaxConns: 8, AcquireWait: time.Minute}, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer db.Close()
+			const columns = "select symbol, quantity::text, price::text, currency from app.transactions"
+			read := func(rows pgx.Rows) error {
+				_, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (x [4]string, err error) { return x, row.Scan(&x[0], &x[1], &x[2], &x[3]) })
+				return err
+			}
+			var next atomic.Int64
+			user := func() Principal { return who[next.Add(7)%int64(len(who))] }
+			compareRates(b, c.workers, func(int) error {
+				rows, err := plain.Query(context.Background(), columns+" where user_id = $1", string(user().User))
+				if err != nil {
+					return err
+				}
+				return read(rows)
+			}, func(int) error {
+				var batch pgx.Batch
+				batch.Queue(columns).Query(read)
+				return db.As(user()).Do(context.Background(), &batch)
+			})
+		})
+	}
+}
+
+// BenchmarkChangeNews compares portfolio writes whose triggers make news with the same writes without the news' triggers, on
+// clusters that sync every commit to the disk, as real ones do.
+func BenchmarkChangeNews(b *testing.B) {
+	open := func(silent bool) (*DB, []Principal) {
+		c := newPgCluster(b)
+		d := devstack.DB{URL: c.url("rosetree_api", "postgres"), OwnerURL: c.url("owner", "postgres")}
+		if err := migrate(b.Context(), d.OwnerURL, d.URL); err != nil {
+			b.Fatal(err)
+		}
+		who := seedUsers(b, d, 32, 0)
+		if silent {
+			sql := "alter table app.portfolios disable trigger news_update"
+			if _, err := superuser(b, d).Exec(b.Context(), sql); err != nil {
+				b.Fatal(err)
+			}
+		}
+		db, err := OpenDB(b.Context(), DBConfig{URL: d.URL, MaxConns: 16, AcquireWait: time.Minute}, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(db.Close)
+		return db, who
+	}
+	write := func(db *DB, who []Principal) func(int) error {
+		return func(w int) error {
+			p := who[w]
+			var batch pgx.Batch
+			batch.Queue("insert into app.transactions (user_id, id, portfolio_id, account_id, type, amount, currency, executed_at) values ($1, $2, $1, $1, 'deposit', 1, 'USD', now())", string(p.User), uuid.NewString())
+			return db.As(p).Do(context.Background(), &batch)
+		}
+	}
+	silent, news := write(open(true)), write(open(false))
+	compareRates(b, 16, silent, news)
+}
+
+// slowly is url by way of a proxy that delays each direction; 0 is url itself.
+func slowly(b *testing.B, url string, delay time.Duration) string {
+	b.Helper()
+	if delay == 0 {
+		return url
+	}
+	_, rest, _ := strings.Cut(url, "@")
+	target, _, _ := strings.Cut(rest, "/")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", target)
+			if err != nil {
+				in.Close()
+				continue
+			}
+			go delayed(in, out, delay)
+			go delayed(out, in, delay)
+		}
+	}()
+	return strings.Replace(url, target, fmt.Sprint(l.Addr()), 1)
+}
+
+func delayed(to io.WriteCloser, from io.Reader, delay time.Duration) {
+	defer to.Close()
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buffer)
+		if err != nil {
+			return
+		}
+		time.Sleep(delay)
+		if _, err := to.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}
