@@ -16,7 +16,7 @@ type Config struct {
 	SecurityLockdown  bool    `env:"SECURITY_LOCKDOWN" envDefault:"false" doc:"only admins may act; everyone else's sockets close and requests get locked_down"`
 	LegacyAuthEnabled bool    `env:"LEGACY_AUTH_ENABLED" envDefault:"true" doc:"false ends the migration: the legacy path is gone"`
 
-	LegacyJWTSecret   string `env:"LEGACY_JWT_SECRET" secret:"true" doc:"verifies and signs legacy tokens (HS256), at least 32 bytes; derived from SECRET_KEY where neither it nor LEGACY_JWKS_URL is set"`
+	LegacyJWTSecret   Secret `env:"LEGACY_JWT_SECRET" secret:"true" doc:"verifies and signs legacy tokens (HS256), at least 32 bytes; derived from SECRET_KEY where neither it nor LEGACY_JWKS_URL is set"`
 	LegacyJWKSURL     string `env:"LEGACY_JWKS_URL" doc:"where the issuer of legacy tokens publishes its keys (RS256, ES256, EdDSA)"`
 	LegacyJWTIssuer   string `env:"LEGACY_JWT_ISSUER" doc:"iss of legacy tokens, exact; not compared where it is not set"`
 	LegacyJWTAudience string `env:"LEGACY_JWT_AUDIENCE" doc:"aud of legacy tokens, exact; not compared where it is not set"`
@@ -56,7 +56,7 @@ func (c Config) Validate() []error {
 	if !(c.NewAuthPercentage >= 0 && c.NewAuthPercentage <= 100) {
 		bad("NEW_AUTH_PERCENTAGE", c.NewAuthPercentage, "a number from 0 to 100")
 	}
-	if c.LegacyJWTSecret != "" && weakSecret(c.LegacyJWTSecret) {
+	if c.LegacyJWTSecret != "" && weakSecret(string(c.LegacyJWTSecret)) {
 		bad("LEGACY_JWT_SECRET", "[secret]", "at least 32 bytes, and no published example")
 	}
 	if u, err := url.Parse(c.LegacyJWKSURL); c.LegacyJWKSURL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {

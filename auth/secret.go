@@ -97,3 +97,11 @@ func (SecretKey) GoString() string             { return shownSecret }
 func (SecretKey) LogValue() slog.Value         { return slog.StringValue(shownSecret) }
 func (SecretKey) MarshalText() ([]byte, error) { return []byte(shownSecret), nil }
 func (SecretKey) MarshalJSON() ([]byte, error) { return []byte(`"` + shownSecret + `"`), nil }
+
+// Secret is a setting's text that whatever prints it shows as "[secret]".
+type Secret string
+
+func (Secret) String() string               { return shownSecret }
+func (Secret) GoString() string             { return shownSecret }
+func (Secret) LogValue() slog.Value         { return slog.StringValue(shownSecret) }
+func (Secret) MarshalText() ([]byte, error) { return []byte(shownSecret), nil }
