@@ -74,8 +74,14 @@ func TestUpTriesAgainWhileLiveTrafficHoldsALock(t *testing.T) {
 	if _, err := holder.Exec(t.Context(), "BEGIN; UPDATE public.users SET plan = plan"); err != nil {
 		t.Fatal(err)
 	}
-	release := time.AfterFunc(4*time.Second, func() { holder.Exec(context.Background(), "COMMIT") }) // longer than lock_timeout
-	defer release.Stop()
+	var release sync.WaitGroup
+	defer release.Wait()
+	release.Go(func() {
+		time.Sleep(4 * time.Second) // longer than lock_timeout
+		if _, err := holder.Exec(context.Background(), "COMMIT"); err != nil {
+			t.Error(err)
+		}
+	})
 	var log bytes.Buffer
 	err := migrations.Up(t.Context(), db.OwnerURL, migrations.Options{ContextKeys: [][]byte{testKey}, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil || !strings.Contains(log.String(), "trying again") {
