@@ -1,9 +1,14 @@
-import { Dialog, Trouble, toast } from '../ui.js';
+import { Dialog, Trouble, toast, useAsked } from '../ui.js';
 import { api, url } from '../api.js';
-import { day, quantity } from '../format.js';
+import { client } from '../live.js';
+import { count, day, quantity, time } from '../format.js';
 import { html, useState } from '../vendor/preact.js';
 
-const colours = /** @type {Record<string, string>} */ ({ new: 'good', ok: 'good', duplicate: '', invalid: 'bad', error: 'bad', warning: 'warn' });
+const colours = /** @type {Record<string, string>} */ ({ new: 'good', invalid: 'bad', skipped: 'warn' });
+const SHOWN = 500; // rows of the report; the counts above it are of all
+
+/** @param {string} portfolio @param {string} id @param {() => void} done */
+const undo = (portfolio, id, done) => client.call('import.undo', { portfolio, import: id }).then(() => { toast('Import undone'); done(); }, (e) => toast(e.message));
 
 /** Reads a file twice: first to show what would happen to each row, then for good. @param {{portfolio:string, close:() => void, done:() => void}} p */
 export function Import({ portfolio, close, done }) {
@@ -11,40 +16,48 @@ export function Import({ portfolio, close, done }) {
   const [report, setReport] = useState(/** @type {any} */ (null));
   const [error, setError] = useState(/** @type {any} */ (null));
   const [busy, setBusy] = useState(false);
-  const send = async (/** @type {string} */ text, /** @type {boolean} */ dry) => {
+  const [skip, setSkip] = useState(false);
+  const earlier = useAsked(() => client.call('import.list', { portfolio }), [portfolio]);
+  const send = async (/** @type {{name:string, text:string}} */ f, /** @type {boolean} */ dry) => {
     setBusy(true);
     setError(null);
-    try {
-      return await api('POST', url(`/api/portfolios/${portfolio}/import`, { dry_run: dry || undefined }), text, { text: true, key: crypto.randomUUID() });
-    } catch (e) {
-      setError(e);
-      return null;
-    } finally {
-      setBusy(false);
-    }
+    const query = { file_name: f.name, dry_run: dry || undefined, skip_invalid: (!dry && skip) || undefined };
+    const answer = await api('POST', url(`/api/portfolios/${portfolio}/import`, query), f.text, { text: true }).catch((e) => { setError(e); return null; });
+    setBusy(false);
+    return answer;
   };
   const chosen = async (/** @type {any} */ e) => {
     const f = e.target.files?.[0];
     if (!f) return;
-    const text = await f.text();
-    setFile({ name: f.name, text });
-    setReport(await send(text, true));
+    const read = { name: f.name, text: await f.text() };
+    setFile(read);
+    setReport(await send(read, true));
   };
   const take = async () => {
-    const r = await send(file?.text ?? '', false);
+    const r = file && (await send(file, false));
     if (!r) return;
-    const id = r.import ?? r.id;
-    toast(`${r.added ?? good} rows imported`, id && 'Undo', () => api('DELETE', `/api/portfolios/${portfolio}/imports/${id}`).then(() => { toast('Import undone'); done(); }, (err) => toast(err.message)));
+    toast(`${count(r.added)} rows imported`, r.import && 'Undo', () => undo(portfolio, r.import, done));
     close();
     done();
   };
-  const rows = report?.rows ?? [], good = rows.filter((/** @type {any} */ r) => ['new', 'ok'].includes(r.verdict)).length;
+  const fresh = report ? report.total - report.duplicates - report.invalid - report.skipped : 0;
   return html`<${Dialog} title="Import" close=${close}>
-    <div class="field"><label for="file">A CSV or JSON file, as your broker or another tracker exports it</label><input id="file" type="file" accept=".csv,.json,.txt,text/csv,application/json" onChange=${chosen} /></div>
+    <div class="field"><label for="file">A CSV or JSON file, as your broker or another tracker exports it</label><input id="file" type="file" accept=".csv,.json,.xml,.txt" onChange=${chosen} /></div>
     <${Trouble} error=${error} />
-    ${report && html`<p>${file?.name}${report.format ? ` · ${report.format}` : ''}: <b>${good}</b> new, ${rows.length - good} others. Nothing has been changed yet.</p>
-      <div class="scroll log"><table><thead><tr><th scope="col" class="num">Row</th><th scope="col">Verdict</th><th scope="col">When</th><th scope="col">What</th><th scope="col" class="num">Quantity</th></tr></thead>
-        <tbody>${rows.slice(0, 500).map((/** @type {any} */ r, /** @type {number} */ i) => html`<tr key=${i}><td class="num">${r.row ?? r.line ?? i + 1}</td><td><span class=${`tag ${colours[r.verdict] ?? ''}`}>${r.verdict}</span> <span class="small">${r.message ?? r.reason ?? ''}</span></td>
-          <td>${day((r.transaction ?? r).executed_at)}</td><td>${(r.transaction ?? r).type} ${(r.transaction ?? r).symbol}</td><td class="num">${quantity((r.transaction ?? r).quantity)}</td></tr>`)}</tbody></table></div>`}
-    <div class="foot"><button type="button" class="btn" onClick=${close}>Cancel</button><button type="button" class="btn primary" disabled=${busy || !good} onClick=${take}>${report ? `Import ${good} rows` : 'Import'}</button></div><//>`;
+    ${report && html`<${Report} report=${report} fresh=${fresh} name=${file?.name ?? ''} />`}
+    ${report?.invalid > 0 && html`<label class="check"><input type="checkbox" checked=${skip} onChange=${(/** @type {any} */ e) => setSkip(e.target.checked)} />Leave out the ${count(report.invalid)} rows that cannot be taken</label>`}
+    ${!report && html`<${Earlier} list=${earlier.data?.imports ?? []} undo=${(/** @type {string} */ id) => undo(portfolio, id, () => { earlier.again(); done(); })} />`}
+    <div class="foot"><button type="button" class="btn" onClick=${close}>Cancel</button><button type="button" class="btn primary" disabled=${busy || !fresh || (report?.invalid > 0 && !skip)} onClick=${take}>${report ? `Import ${count(fresh)} rows` : 'Import'}</button></div><//>`;
 }
+
+/** @param {{report:any, fresh:number, name:string}} p */
+const Report = ({ report, fresh, name }) => html`<p role="status">${name} · ${report.format}: <b>${count(fresh)} new</b>, ${count(report.duplicates)} known already, ${count(report.invalid)} cannot be taken, ${count(report.skipped)} left out. Nothing has been changed yet.</p>
+  ${report.instruments?.length > 0 && html`<p class="small soft">Not known yet, and kept as manual instruments: ${report.instruments.join(', ')}.</p>`}
+  ${report.oversold?.length > 0 && html`<p class="small soft">More is sold than was bought of ${report.oversold.join(', ')}: the profit of the missing units is not known.</p>`}
+  <div class="scroll report" tabindex="0"><table><thead><tr><th scope="col" class="num">Row</th><th scope="col">Verdict</th><th scope="col">When</th><th scope="col">What</th><th scope="col" class="num">Quantity</th></tr></thead>
+    <tbody>${report.rows.slice(0, SHOWN).map((/** @type {any} */ r) => html`<tr key=${r.row}><td class="num">${r.row}</td><td><span class=${`tag ${colours[r.verdict] ?? ''}`}>${r.verdict}</span> <span class="small">${r.message}</span></td>
+      <td class="nowrap">${day(r.transaction?.executed_at)}</td><td>${r.transaction?.type} ${r.transaction?.symbol}</td><td class="num">${quantity(r.transaction?.quantity)}</td></tr>`)}</tbody></table></div>`;
+
+/** @param {{list:any[], undo:(id:string) => void}} p */
+const Earlier = ({ list, undo: back }) => (list.length ? html`<h3>Earlier imports</h3><ul class="parts">${list.map((i) => html`<li key=${i.id}><span class="grow"><b>${i.file_name || i.format}</b><br /><span class="soft small">${time(i.created_at)} · ${count(i.added)} rows</span></span>
+  ${i.undone_at ? html`<span class="tag">undone</span>` : html`<button type="button" class="btn slim" onClick=${() => back(i.id)}>Undo</button>`}</li>`)}</ul>` : null);
