@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,13 +66,21 @@ type Rows struct {
 	db    *DB
 	scope string
 	uid   UserID
+	limit time.Duration // 0: DB_QUERY_TIMEOUT
+}
+
+// Within is r with another time limit, for work that is known to be long, such as an import. It must be
+// shorter than a context's life; the server's limit per statement stays. 0 is the usual limit.
+func (r Rows) Within(limit time.Duration) Rows {
+	r.limit = limit
+	return r
 }
 
 // As is the rows of p, and of nobody else.
-func (db *DB) As(p Principal) Rows { return Rows{db, scopeUser, p.User} }
+func (db *DB) As(p Principal) Rows { return Rows{db: db, scope: scopeUser, uid: p.User} }
 
 // Service is the server's own tables.
-func (db *DB) Service(s Service) Rows { return Rows{db, string(s), noUser} }
+func (db *DB) Service(s Service) Rows { return Rows{db: db, scope: string(s), uid: noUser} }
 
 // bindSQL is the first statement of every transaction. It also re-pins what a hostile statement in an earlier
 // transaction may have left in the session.
@@ -85,7 +94,7 @@ const bindSQL = "select set_config('rosetree.ctx',$1,true), set_config('search_p
 // connection stops with it.
 func (r Rows) Do(ctx context.Context, b *pgx.Batch) error {
 	reached := false // a callback of b has run, so b cannot be sent again
-	return r.db.retry(ctx, func(ctx context.Context, c *pgxpool.Conn) (bool, error) {
+	return r.db.retry(ctx, r.limit, func(ctx context.Context, c *pgxpool.Conn) (bool, error) {
 		var bound pgx.Batch
 		if err := r.bind(&bound, c.Conn()); err != nil {
 			return false, err
@@ -119,7 +128,7 @@ func readsOnly(b *pgx.Batch) bool {
 // Tx runs fn in a transaction, which commits where fn returns nil. It costs two round trips more than Do.
 // fn's statements run under Tx's own deadline, whatever context they are given.
 func (r Rows) Tx(ctx context.Context, fn func(tx pgx.Tx) error) error {
-	return r.db.retry(ctx, func(ctx context.Context, c *pgxpool.Conn) (bool, error) {
+	return r.db.retry(ctx, r.limit, func(ctx context.Context, c *pgxpool.Conn) (bool, error) {
 		var begin pgx.Batch
 		begin.BeginTx(pgx.TxOptions{})
 		if err := r.bind(&begin, c.Conn()); err != nil {
@@ -156,11 +165,11 @@ const (
 )
 
 // retry gives work a connection, again and on another one where the last try certainly did nothing.
-func (db *DB) retry(ctx context.Context, work func(context.Context, *pgxpool.Conn) (mayRepeat bool, err error)) error {
+func (db *DB) retry(ctx context.Context, limit time.Duration, work func(context.Context, *pgxpool.Conn) (mayRepeat bool, err error)) error {
 	wait, stop := context.WithTimeout(ctx, db.config.AcquireWait)
 	defer stop()
 	for try := 1; ; try++ {
-		again, err := db.once(ctx, wait, work)
+		again, err := db.once(ctx, wait, limit, work)
 		if err == nil {
 			return nil
 		}
@@ -176,13 +185,13 @@ func (db *DB) retry(ctx context.Context, work func(context.Context, *pgxpool.Con
 	}
 }
 
-func (db *DB) once(ctx, wait context.Context, work func(context.Context, *pgxpool.Conn) (bool, error)) (bool, error) {
+func (db *DB) once(ctx, wait context.Context, limit time.Duration, work func(context.Context, *pgxpool.Conn) (bool, error)) (bool, error) {
 	c, err := db.pool.Acquire(wait)
 	if err != nil {
 		return true, db.acquireError(ctx, err)
 	}
 	defer c.Release()
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), db.config.QueryTimeout)
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(limit, db.config.QueryTimeout))
 	defer stop()
 	return work(ctx, c)
 }
