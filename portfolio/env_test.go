@@ -258,3 +258,9 @@ func (w *world) http(p auth.Principal) *httptest.Server {
 func closeOf(symbol string, day time.Time, price string) prices.Close {
 	return prices.Close{Symbol: prices.Symbol(symbol), Date: day, Close: decimal.RequireFromString(price)}
 }
+
+func newServer(t testing.TB, h http.Handler) string {
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s.URL
+}

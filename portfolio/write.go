@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -16,9 +17,14 @@ import (
 
 // write runs do in a transaction of p's rows and tells the news once it is committed.
 func write[O any](ctx context.Context, s *Service, p auth.Principal, do func(pgx.Tx) (O, *news, error)) (O, error) {
+	return writeWithin(ctx, s, p, 0, do)
+}
+
+// writeWithin is write with a time limit of its own; 0 is the database's usual one.
+func writeWithin[O any](ctx context.Context, s *Service, p auth.Principal, limit time.Duration, do func(pgx.Tx) (O, *news, error)) (O, error) {
 	var out O
 	var told *news
-	err := s.db.As(p).Tx(ctx, func(tx pgx.Tx) (err error) {
+	err := s.db.As(p).Within(limit).Tx(ctx, func(tx pgx.Tx) (err error) {
 		out, told, err = do(tx)
 		return err
 	})

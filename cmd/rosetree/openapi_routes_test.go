@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rosetree/auth"
+	"rosetree/portfolio"
 )
 
 // What the document says beyond the operations' own types.
@@ -110,6 +111,8 @@ var rawRoutes = []route{
 	{http.MethodPost, "/api/auth/step-up", "auth.step_up", "Proves the password again, for acts that answer step_up_required", 200, reflect.TypeFor[stepUpBody](), reflect.TypeFor[grant](), false},
 	{http.MethodPost, "/api/auth/erase", "auth.erase", "Deletes the account and everything in it; its sessions end", 204, reflect.TypeFor[eraseBody](), nil, false},
 	{http.MethodGet, "/api/auth/export", "auth.export", "Everything stored about the caller: JSON, or with ?format=csv a zip of one CSV file per table", 200, nil, nil, false},
+	{http.MethodPost, "/api/portfolios/{portfolio}/import", "portfolio.import", "Takes a file, all rows or none; dry_run shows the verdicts, skip_invalid leaves bad rows out; format or template says what it is", 200, nil, reflect.TypeFor[portfolio.ImportReport](), false},
+	{http.MethodGet, "/api/portfolios/{portfolio}/export", "portfolio.export", "All of a portfolio: JSON, or with ?format=csv its transactions", 200, nil, nil, false},
 	{http.MethodGet, "/api/health", "health", "Whether the server and what it needs work", 200, nil, reflect.TypeFor[health](), true},
 	{http.MethodGet, "/api/health/live", "health.live", "Whether the process runs", 200, nil, reflect.TypeFor[health](), true},
 	{http.MethodGet, "/api/health/ready", "health.ready", "Whether it takes callers", 200, nil, reflect.TypeFor[health](), true},
@@ -131,6 +134,7 @@ var summaries = map[string]string{
 	"portfolio.list": "One's own portfolios, and those that others share", "portfolio.create": "Makes a portfolio, with an account called Main", "portfolio.get": "One portfolio",
 	"portfolio.update": "Changes name, base currency, cost method or costs", "portfolio.delete": "Deletes a portfolio and all in it", "portfolio.holdings": "What is held, and what it is worth",
 	"account.list": "Accounts of a portfolio", "account.add": "Adds an account", "account.update": "Changes an account", "account.delete": "Deletes an account that is empty",
+	"portfolio.history": "The worth of each day", "portfolio.performance": "Returns over a range", "portfolio.allocation": "What is held, divided by class, currency, account or symbol", "portfolio.income": "Income by month", "portfolio.contribution": "What each holding did to the result", "import.list": "Imports that were done", "import.undo": "Takes all rows of an import back", "import.template.list": "Remembered ways to read a CSV", "import.template.save": "Remembers a way to read a CSV", "import.template.delete": "Forgets a way to read a CSV",
 	"transaction.list": "The ledger, newest first", "transaction.add": "Enters a transaction", "transaction.update": "Enters a new revision of a transaction", "transaction.delete": "Deletes a transaction; undo brings it back",
 	"transaction.undo": "Takes the last change of a transaction back", "grant.list": "With whom a portfolio is shared", "grant.add": "Shares a portfolio for reading", "grant.delete": "Ends sharing, at once",
 	"instrument.search": "Instruments by symbol, name or ISIN", "price.last": "Last prices", "price.candles": "Prices over time", "price.post": "Live ticks of a feed",

@@ -61,6 +61,7 @@ func TestWhatTheDocumentNamesIsRouted(t *testing.T) {
 	mux := http.NewServeMux()
 	everyOperation().mount(mux, nil)
 	(&auth.Auth{}).Routes(mux)
+	(&portfolio.Service{}).Routes(mux, nil)
 	(&readiness{}).routes(mux)
 	for _, r := range documented() {
 		target := strings.NewReplacer("{", "", "}", "").Replace(r.path)

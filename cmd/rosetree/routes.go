@@ -14,15 +14,17 @@ import (
 	"rosetree/auth"
 	"rosetree/hub"
 	"rosetree/internal/api"
+	"rosetree/portfolio"
 	"rosetree/web"
 )
 
 // publicRoutes is what LISTEN_ADDR serves.
-func publicRoutes(callers *auth.Auth, all operations, sockets *hub.Hub, health *readiness) *http.ServeMux {
+func publicRoutes(callers *auth.Auth, all operations, portfolios *portfolio.Service, sockets *hub.Hub, health *readiness) *http.ServeMux {
 	mux := http.NewServeMux()
 	health.routes(mux)
 	callers.Routes(mux)
 	all.mount(mux, callers.Authenticate)
+	portfolios.Routes(mux, callers.Authenticate)
 	sockets.Routes(mux)
 	mux.Handle("/", web.Handler())
 	return mux

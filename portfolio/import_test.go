@@ -1,0 +1,220 @@
+package portfolio
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"rosetree/auth"
+	"rosetree/internal/api"
+)
+
+// send posts a file, as the browser does.
+func (w *world) send(p auth.Principal, portfolio, query, text string) (ImportReport, *api.Problem) {
+	w.t.Helper()
+	mux := http.NewServeMux()
+	w.server.Routes(mux, func(*http.Request) (auth.Principal, error) { return p, nil })
+	server := newServer(w.t, mux)
+	r, err := http.Post(server+"/api/portfolios/"+portfolio+"/import?"+query, "text/plain", strings.NewReader(text))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	body, _ := io.ReadAll(r.Body)
+	var report ImportReport
+	if r.StatusCode != 200 {
+		var problem struct{ Code, Field, Detail string }
+		json.Unmarshal(body, &problem)
+		return report, &api.Problem{Status: r.StatusCode, Code: problem.Code, Field: problem.Field, Message: problem.Detail}
+	}
+	if err := json.Unmarshal(body, &report); err != nil {
+		w.t.Fatal(err, string(body))
+	}
+	return report, nil
+}
+
+func (w *world) export(p auth.Principal, portfolio, format string) string {
+	w.t.Helper()
+	mux := http.NewServeMux()
+	w.server.Routes(mux, func(*http.Request) (auth.Principal, error) { return p, nil })
+	r, err := http.Get(newServer(w.t, mux) + "/api/portfolios/" + portfolio + "/export?format=" + format)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	body, _ := io.ReadAll(r.Body)
+	if r.StatusCode != 200 {
+		w.t.Fatalf("%d %s", r.StatusCode, body)
+	}
+	return string(body)
+}
+
+func (w *world) rows(p auth.Principal, portfolio string) int {
+	w.t.Helper()
+	return len(w.must(p, "transaction.list", `{"portfolio":"`+portfolio+`","limit":1000}`)["transactions"].([]any))
+}
+
+const statement = `Date,Code,DataSource,Currency,Price,Quantity,Action,Fee,Note
+16-09-2021,MSFT,YAHOO,USD,298.580,5,buy,19.00,My first order
+16-09-2021,MSFT,YAHOO,USD,298.580,5,buy,19.00,My first order
+17/11/2021,MSFT,YAHOO,USD,0.62,5,dividend,0.00,
+18/11/2021,ODD.ONE,MANUAL,EUR,10,3,buy,0.00,
+`
+
+func TestImportingTwiceIsImportingOnce(t *testing.T) { // I8
+	w := newWorld(t)
+	ana := w.user("ana@test")
+	w.define("MSFT", "USD")
+	id := w.portfolio(ana, "")
+	dry, problem := w.send(ana, id, "dry_run=true", statement)
+	if problem != nil || dry.Added != 4 || dry.Import != "" || dry.Format != "ghostfolio-csv" || w.rows(ana, id) != 0 {
+		t.Fatal(dry, problem)
+	}
+	report, problem := w.send(ana, id, "", statement)
+	if problem != nil || report.Added != 4 || fmt.Sprint(report.Instruments) != "[ODD.ONE]" || w.rows(ana, id) != 4 {
+		t.Fatal(report, problem)
+	}
+	again, problem := w.send(ana, id, "", statement)
+	if problem != nil || again.Added != 0 || again.Duplicates != 4 || again.Rows[0].Verdict != "duplicate" || w.rows(ana, id) != 4 {
+		t.Fatal(again, problem)
+	}
+	w.must(ana, "import.undo", `{"portfolio":"`+id+`","import":"`+report.Import+`"}`)
+	if n := w.rows(ana, id); n != 0 {
+		t.Errorf("%d rows after the undo", n)
+	}
+	_, err := w.call(ana, "import.undo", `{"portfolio":"`+id+`","import":"`+report.Import+`"}`)
+	refused(t, err, "not_found", "")
+	if back, _ := w.send(ana, id, "", statement); back.Added != 4 {
+		t.Errorf("what was undone cannot be imported again: %+v", back)
+	}
+}
+
+func TestOneBadRowChangesNothing(t *testing.T) {
+	w := newWorld(t)
+	ana := w.user("ana@test")
+	id := w.portfolio(ana, "")
+	bad := statement + "yesterday,MSFT,YAHOO,USD,1,1,buy,0,\n"
+	_, problem := w.send(ana, id, "", bad)
+	if problem == nil || problem.Code != "invalid_rows" || !strings.Contains(problem.Message, "row 6") || w.rows(ana, id) != 0 {
+		t.Error(problem)
+	}
+	report, problem := w.send(ana, id, "skip_invalid=true", bad)
+	if problem != nil || report.Added != 4 || report.Invalid != 1 || report.Rows[4].Verdict != "invalid" {
+		t.Error(report, problem)
+	}
+	for query, code := range map[string]string{"format=nonsense": "invalid", "dry_run=maybe": "invalid", "tyop=1": "bad_request", "account=" + id: "not_found", "template=none": "not_found"} {
+		if _, problem := w.send(ana, id, query, statement); problem == nil || problem.Code != code {
+			t.Errorf("%s: %v", query, problem)
+		}
+	}
+	ben := w.user("ben@test")
+	if _, problem := w.send(ben, id, "", statement); problem == nil || problem.Code != "not_found" {
+		t.Errorf("another's portfolio: %v", problem)
+	}
+}
+
+func TestAnOversoldImportIsTakenAndListed(t *testing.T) {
+	w := newWorld(t)
+	ana := w.user("ana@test")
+	w.define("MSFT", "USD")
+	w.tick("MSFT", "300")
+	id := w.portfolio(ana, "")
+	report, problem := w.send(ana, id, "", "Date,Code,Currency,Price,Quantity,Action,Fee\n2021-09-16,MSFT,USD,298,5,buy,0\n2021-09-17,MSFT,USD,299,7,sell,0\n")
+	if problem != nil || fmt.Sprint(report.Oversold) != "[2 MSFT from 2021-09-17]" {
+		t.Fatal(report, problem)
+	}
+	totals := w.must(ana, "portfolio.holdings", `{"portfolio":"`+id+`"}`)["totals"].(map[string]any)
+	if totals["realised"] != nil || fmt.Sprint(totals["missing"]) != "[basis:MSFT]" {
+		t.Error(totals)
+	}
+}
+
+func TestAnExportComesBackToTheDigit(t *testing.T) {
+	w := newWorld(t)
+	ana := w.user("ana@test")
+	w.define("ACME", "USD")
+	w.tick("ACME", "10")
+	id := w.portfolio(ana, `,"cost_method":"fifo"`)
+	margin := w.must(ana, "account.add", `{"portfolio":"`+id+`","name":"Margin","oversell":"short","tracks_cash":true,"currency":"EUR"}`)["id"].(string)
+	w.add(ana, id, "buy 3.00000000000000000007 ACME @ 1.10", `,"fee":"0.10","fx_rate":"1.25","note":"=1+1"`)
+	w.add(ana, id, "sell 1 ACME @ 12", `,"account":"`+margin+`"`)
+	w.must(ana, "transaction.add", `{"portfolio":"`+id+`","type":"deposit","amount":"100","account":"`+margin+`"}`)
+	want := w.must(ana, "portfolio.holdings", `{"portfolio":"`+id+`","lots":true}`)
+	for _, format := range []string{"json", "csv"} {
+		file := w.export(ana, id, format)
+		copied := w.portfolio(ana, `,"cost_method":"fifo"`)
+		if format == "csv" { // accounts are in the JSON alone
+			w.must(ana, "account.add", `{"portfolio":"`+copied+`","name":"Margin","oversell":"short","tracks_cash":true,"currency":"EUR"}`)
+		}
+		report, problem := w.send(ana, copied, "", file)
+		if problem != nil || report.Added != 3 {
+			t.Fatal(report, problem)
+		}
+		got := w.must(ana, "portfolio.holdings", `{"portfolio":"`+copied+`","lots":true}`)
+		a, _ := json.Marshal([]any{want["totals"], numbers(want)})
+		b, _ := json.Marshal([]any{got["totals"], numbers(got)})
+		if string(a) != string(b) {
+			t.Errorf("%s: came back as\n%s\nwas\n%s", format, b, a)
+		}
+	}
+}
+
+// numbers are the holdings without what differs by its nature: the accounts' ids.
+func numbers(view map[string]any) (list []any) {
+	for _, h := range view["holdings"].([]any) {
+		m := h.(map[string]any)
+		delete(m, "lots")
+		list = append(list, m)
+	}
+	return list
+}
+
+func TestATemplateIsRemembered(t *testing.T) {
+	w := newWorld(t)
+	ana := w.user("ana@test")
+	id := w.portfolio(ana, "")
+	file := "Buchung;Art;Papier;Anzahl;Summe\n03/04/2024;Kauf;SAP;3;-300,00\n"
+	if _, problem := w.send(ana, id, "", file); problem == nil || problem.Field != "format" {
+		t.Error(problem)
+	}
+	_, err := w.call(ana, "import.template.save", `{"name":"bank","mapping":{"columns":{"type":"Art"}}}`)
+	refused(t, err, "invalid", "mapping")
+	w.must(ana, "import.template.save", `{"name":"bank","mapping":{"columns":{"executed_at":"Buchung","type":"Art","symbol":"Papier","quantity":"Anzahl","amount":"Summe"},"types":{"kauf":"buy"},"currency":"EUR","day_first":true}}`)
+	report, problem := w.send(ana, id, "", file) // by itself, because the columns fit
+	if problem != nil || report.Format != "mapped-bank" || report.Added != 1 {
+		t.Error(report, problem)
+	}
+}
+
+// A hundred thousand rows take seconds: IMPORT_ROWS=100000 asks for them.
+func TestManyRows(t *testing.T) {
+	n := 6_000 // more than one chunk
+	if text := os.Getenv("IMPORT_ROWS"); text != "" {
+		var err error
+		if n, err = strconv.Atoi(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := newWorld(t)
+	ana := w.user("ana@test")
+	w.define("MSFT", "USD")
+	id := w.portfolio(ana, "")
+	var b strings.Builder
+	b.WriteString("Date,Code,Currency,Price,Quantity,Action,Fee\n")
+	day := time.Date(2015, 1, 1, 0, 0, 0, 0, time.UTC)
+	for i := range n {
+		fmt.Fprintf(&b, "%s,SYM%d,USD,%d.25,2,buy,0.5\n", day.AddDate(0, 0, i/30).Format(time.DateOnly), i%60, 10+i%90)
+	}
+	start := time.Now()
+	report, problem := w.send(ana, id, "", b.String())
+	if problem != nil || report.Added != n {
+		t.Fatal(report.Added, problem)
+	}
+	t.Logf("%d rows in %v", n, time.Since(start))
+}

@@ -1,0 +1,138 @@
+package imports
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"rosetree/portfolio/ledger"
+)
+
+type ghostfolioFile struct {
+	Accounts []struct {
+		ID, Name, Currency string
+	} `json:"accounts"`
+	Activities []struct {
+		AccountID string      `json:"accountId"`
+		Comment   *string     `json:"comment"`
+		Fee       json.Number `json:"fee"`
+		Quantity  json.Number `json:"quantity"`
+		Type      string      `json:"type"`
+		UnitPrice json.Number `json:"unitPrice"`
+		Currency  string      `json:"currency"`
+		Date      string      `json:"date"`
+		Symbol    string      `json:"symbol"`
+		ID        string      `json:"id"`
+	} `json:"activities"`
+}
+
+func parseGhostfolioJSON(data []byte, _ []string) (*File, error) {
+	var g ghostfolioFile
+	if err := json.Unmarshal(bytes.TrimPrefix(data, []byte("\ufeff")), &g); err != nil {
+		return nil, fmt.Errorf("not the JSON of an export: %w", err)
+	}
+	if g.Activities == nil {
+		return nil, errors.New("the JSON has no activities")
+	}
+	f, names := &File{}, map[string]string{}
+	for _, a := range g.Accounts {
+		names[a.ID] = a.Name
+		f.Accounts = append(f.Accounts, Account{Name: a.Name, Currency: a.Currency, Oversell: "reject"})
+	}
+	for i, a := range g.Activities {
+		row := Row{Line: i + 1, Account: names[a.AccountID], Symbol: a.Symbol, Currency: a.Currency, ID: a.ID}
+		if a.Comment != nil {
+			row.Note = *a.Comment
+		}
+		row.date(a.Date)
+		row.number(&row.Quantity, "quantity", a.Quantity.String())
+		row.null(&row.Price, "unitPrice", a.UnitPrice.String())
+		row.number(&row.Fee, "fee", a.Fee.String())
+		ghostfolioType(&row, a.Type)
+		f.Rows = append(f.Rows, row)
+	}
+	return f, nil
+}
+
+// Own is our own JSON: all of a portfolio, to the last digit.
+type Own struct {
+	Format       string           `json:"format"` // "rosetree"
+	Version      int              `json:"version"`
+	ExportedAt   time.Time        `json:"exported_at"`
+	Portfolio    OwnPortfolio     `json:"portfolio"`
+	Accounts     []OwnAccount     `json:"accounts"`
+	Instruments  []OwnInstrument  `json:"instruments"` // those that only the owner knows
+	Transactions []OwnTransaction `json:"transactions"`
+}
+
+// OwnPortfolio is the portfolio's settings.
+type OwnPortfolio struct {
+	Name         string `json:"name"`
+	BaseCurrency string `json:"base_currency"`
+	CostMethod   string `json:"cost_method"`
+	Costs        string `json:"costs"`
+}
+
+// OwnAccount is an account; transactions name it.
+type OwnAccount struct {
+	Name       string `json:"name"`
+	Currency   string `json:"currency"`
+	CostMethod string `json:"cost_method,omitempty"`
+	Oversell   string `json:"oversell"`
+	TracksCash bool   `json:"tracks_cash"`
+}
+
+// OwnInstrument is an instrument that only the owner knows.
+type OwnInstrument struct {
+	Symbol   string `json:"symbol"`
+	Name     string `json:"name"`
+	Currency string `json:"currency"`
+}
+
+// OwnTransaction is a row of the ledger.
+type OwnTransaction struct {
+	ID         string      `json:"id"`
+	Account    string      `json:"account"`
+	Type       ledger.Type `json:"type"`
+	Symbol     string      `json:"symbol,omitempty"`
+	Quantity   string      `json:"quantity,omitempty"`
+	Price      string      `json:"price,omitempty"`
+	Amount     string      `json:"amount,omitempty"`
+	Currency   string      `json:"currency"`
+	Fee        string      `json:"fee"`
+	Tax        string      `json:"tax"`
+	FxRate     string      `json:"fx_rate,omitempty"`
+	ExecutedAt time.Time   `json:"executed_at"`
+	Note       string      `json:"note,omitempty"`
+	Pair       string      `json:"pair,omitempty"`
+}
+
+func parseOwnJSON(data []byte, _ []string) (*File, error) {
+	var o Own
+	if err := json.Unmarshal(bytes.TrimPrefix(data, []byte("\ufeff")), &o); err != nil {
+		return nil, fmt.Errorf("not the JSON of an export: %w", err)
+	}
+	if o.Format != "rosetree" || o.Version != 1 {
+		return nil, errors.New("not version 1 of our own export")
+	}
+	f, names := &File{}, map[string]string{}
+	for _, a := range o.Accounts {
+		f.Accounts = append(f.Accounts, Account{a.Name, a.Currency, a.CostMethod, a.Oversell, a.TracksCash})
+	}
+	for _, i := range o.Instruments {
+		names[i.Symbol] = i.Name
+	}
+	for i, t := range o.Transactions {
+		row := Row{Line: i + 1, Account: t.Account, Type: t.Type, Symbol: t.Symbol, Name: names[t.Symbol], Currency: t.Currency, At: t.ExecutedAt, Note: t.Note, ID: t.ID, Pair: t.Pair}
+		row.number(&row.Quantity, "quantity", t.Quantity)
+		row.null(&row.Price, "price", t.Price)
+		row.null(&row.Amount, "amount", t.Amount)
+		row.number(&row.Fee, "fee", t.Fee)
+		row.number(&row.Tax, "tax", t.Tax)
+		row.null(&row.Rate, "fx_rate", t.FxRate)
+		f.Rows = append(f.Rows, row)
+	}
+	return f, nil
+}
