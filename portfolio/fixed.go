@@ -9,12 +9,14 @@ import (
 	"rosetree/portfolio/ledger"
 )
 
-// The tick path counts in whole numbers: units and prices in 1e-8, their product in 1e-16, in the base
-// currency in 1e-24. Products have 128 bits. What does not fit takes the exact path (rule 1).
+// The tick path counts in whole numbers: units and prices in 1e-8, their product in 1e-16, rates in 1e-12,
+// and so the base currency in 1e-28. Products have 128 bits: half a billion of the base currency fits.
+// What does not fit takes the exact path (rule 1).
 const (
 	unitScale  = 8
 	valueScale = 2 * unitScale
-	baseScale  = 3 * unitScale
+	rateScale  = 12
+	baseScale  = valueScale + rateScale
 )
 
 // fixed is a 128-bit whole number in two's complement.
@@ -118,16 +120,17 @@ type constant struct {
 	floor fixed
 	more  bool // the exact number is above floor, by less than one
 	ok    bool // it is known, and fits
+	null  bool // it is not known
 }
 
 func newConstant(a ledger.Amount, scale int32) constant {
 	if !a.Known() {
-		return constant{}
+		return constant{null: true}
 	}
 	scaled := a.Value.Mul(ledger.FromDecimal(decimal.New(1, scale)))
 	floor := scaled.Floor()
 	f, ok := toFixed(floor)
-	return constant{f, scaled.Cmp(ledger.Fraction(floor, big.NewInt(1))) != 0, ok && f.small()}
+	return constant{floor: f, more: scaled.Cmp(ledger.Fraction(floor, big.NewInt(1))) != 0, ok: ok && f.small()}
 }
 
 func toFixed(n *big.Int) (fixed, bool) {
@@ -157,16 +160,18 @@ func (v fixed) less(c constant) fixed {
 }
 
 // units is d in 1e-8; ok is false where that is not exact, or does not fit.
-func units(d decimal.Decimal) (n int64, ok bool) {
+func units(d decimal.Decimal) (n int64, ok bool) { return whole(d, unitScale) }
+
+func whole(d decimal.Decimal, scale int32) (n int64, ok bool) {
 	if d.Exponent() > 20 || d.Exponent() < -60 {
 		return 0, false
 	}
-	shifted := d.Shift(unitScale)
+	shifted := d.Shift(scale)
 	if !shifted.IsInteger() {
 		return 0, false
 	}
-	whole := shifted.BigInt()
-	return whole.Int64(), whole.BitLen() <= 62
+	b := shifted.BigInt()
+	return b.Int64(), b.BitLen() <= 62
 }
 
 // appendFixed writes n·10^-places.

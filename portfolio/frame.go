@@ -175,8 +175,8 @@ func (p *printer) mark(m *Mark, b *valuation, r *row) bool {
 	base, ok := r.value.times(s.rate)
 	ok = ok && base.small() && r.value.small() && r.known && p.money(&m.Value, r.value, valueScale, r.places) &&
 		p.money(&m.Unrealised, r.value.less(r.cost), valueScale, r.places)
-	if ok && r.reference.ok {
-		ok = p.money(&m.DayChange, base.less(r.reference), baseScale, b.places)
+	if ok && !r.reference.null {
+		ok = r.reference.ok && p.money(&m.DayChange, base.less(r.reference), baseScale, b.places)
 	}
 	if ok && s.exchange.from != s.exchange.to {
 		m.Foreign = true
@@ -186,23 +186,24 @@ func (p *printer) mark(m *Mark, b *valuation, r *row) bool {
 }
 
 func (p *printer) totals(t *Totals, b *valuation, worth fixed) bool {
-	if !b.cost.ok || !b.reference.ok || !b.pnl.ok || !b.cash.ok {
+	if !b.cost.ok || !b.pnl.ok || !b.cash.ok || !b.reference.ok && !b.reference.null {
 		return false
 	}
-	day := worth.less(b.reference)
-	t.DayChangePct = b.dayPercent(day)
+	t.DayChange, t.DayChangePct = "", ""
+	if !b.reference.null { // where it is not known, the rest still is
+		t.DayChangePct = b.dayPercent(worth)
+		if !p.money(&t.DayChange, worth.less(b.reference), baseScale, b.places) {
+			return false
+		}
+	}
 	return p.money(&t.Value, worth.less(b.cash), baseScale, b.places) &&
 		p.money(&t.Unrealised, worth.less(b.cost), baseScale, b.places) &&
-		p.money(&t.DayChange, day, baseScale, b.places) &&
 		p.money(&t.TotalPnL, worth.less(b.pnl), baseScale, b.places)
 }
 
 // dayPercent is the day change in per cent of what was there when the day began.
-func (b *valuation) dayPercent(day fixed) Figure {
-	if b.dayStart.Value.IsZero() {
-		return ""
-	}
-	return percent(ledger.Amount{Value: day.exact(baseScale)}, b.dayStart)
+func (b *valuation) dayPercent(worth fixed) Figure {
+	return percent(ledger.Amount{Value: worth.exact(baseScale)}.Sub(b.dayBase), b.dayStart)
 }
 
 // exact makes the same valuation with fractions: slower, without limits.

@@ -106,7 +106,7 @@ func (s *Service) liveRate(from, to string, table ledger.Table, at time.Time) (r
 		a, okA := s.direct(from, pivot)
 		b, okB := s.direct(pivot, to)
 		if okA && okB && from != pivot && to != pivot {
-			return a.Mul(b), false, true
+			return ledger.Cross(a, b), false, true
 		}
 	}
 	return table.Rate(from, to, at)

@@ -160,10 +160,10 @@ func (s *Service) exchange(from, to string) *exchange {
 	return v.(*exchange)
 }
 
-// now is the rate as a number of 1e-8, where it is one, and how often it has changed.
-func (e *exchange) now(s *Service, table ledger.Table) (rate ledger.Amount, units64 int64, exact bool, count uint64) {
+// now is the rate as a number of 1e-12, where it is one, and how often it has changed.
+func (e *exchange) now(s *Service, table ledger.Table) (rate ledger.Amount, units int64, exact bool, count uint64) {
 	if e.from == e.to {
-		return unit, 100_000_000, true, 1
+		return unit, 1_000_000_000_000, true, 1
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -177,7 +177,7 @@ func (e *exchange) now(s *Service, table ledger.Table) (rate ledger.Amount, unit
 		e.units, e.exact = 0, false
 		if r, _, ok := s.liveRate(e.from, e.to, table, time.Now()); ok {
 			rate = ledger.Amount{Value: ledger.FromDecimal(r)}
-			e.units, e.exact = units(r)
+			e.units, e.exact = whole(r, rateScale)
 		}
 		if e.count == 0 || rate.Known() != e.rate.Known() || rate.Value.Cmp(e.rate.Value) != 0 {
 			e.rate = rate

@@ -17,9 +17,9 @@ type valuation struct {
 	slots []slot
 
 	// Exact constants of this version, in the base currency.
-	cost, reference, cash, pnl constant // pnl: cost − realised − income + charges
-	dayStart                   ledger.Amount
-	fixedTotals                Totals // what no price moves, as shown
+	cost, reference, cash, pnl constant      // pnl: cost − realised − income + charges
+	dayBase, dayStart          ledger.Amount // what the day change is less, and per cent of
+	fixedTotals                Totals        // what no price moves, as shown
 	places                     int
 	frames                     int
 }
@@ -40,8 +40,8 @@ type row struct {
 	priced    bool
 	known     bool     // its constants are known and fit
 	cost      constant // in 1e-16 of the holding's currency
-	costBase  constant // in 1e-24
-	reference constant // in 1e-24: worth when the day began, plus what was bought since
+	costBase  constant // in 1e-28
+	reference constant // in 1e-28: worth when the day began, plus what was bought since
 }
 
 // slot is one currency of the holdings.
@@ -49,7 +49,7 @@ type slot struct {
 	exchange *exchange
 	count    uint64
 	moved    bool  // in the frame under way
-	rate     int64 // in 1e-8; of the frame under way
+	rate     int64 // in 1e-12; of the frame under way
 	sum      fixed // of the rows' values, in 1e-16
 	unpriced int   // rows without a price, or on the exact path
 }
@@ -67,6 +67,7 @@ func (l *live) revalue() {
 	b := &valuation{fixedTotals: t.show(base), places: int(minorUnit(base)),
 		cost: newConstant(t.cost, baseScale), reference: newConstant(t.reference.Add(t.bought), baseScale), cash: newConstant(negative(t.cash), baseScale),
 		pnl: newConstant(t.cost.Sub(t.realised).Sub(t.income).Add(t.charges), baseScale)}
+	b.dayBase = t.reference.Add(t.bought)
 	b.dayStart = ledger.Amount{Value: t.reference.Value, Missing: t.dayChange.Missing}
 	if t.bought.Value.Sign() > 0 {
 		b.dayStart.Value = b.dayStart.Value.Add(t.bought.Value)

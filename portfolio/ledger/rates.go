@@ -17,7 +17,7 @@ type DayRate struct {
 }
 
 // Table is exchange rates by pair and day. A pair that is only known the other way round is turned,
-// to 12 significant digits, and one known on neither way is crossed over USD or EUR: the result then
+// to 12 decimals, and one known on neither way is crossed over USD or EUR: the result then
 // is the rate, and is used exactly.
 type Table map[string][]DayRate
 
@@ -41,7 +41,7 @@ func (t Table) Rate(from, to string, at time.Time) (rate decimal.Decimal, stale,
 		a, staleA, okA := t.direct(from, pivot, day)
 		b, staleB, okB := t.direct(pivot, to, day)
 		if okA && okB {
-			return a.Mul(b), staleA || staleB, true
+			return Cross(a, b), staleA || staleB, true
 		}
 	}
 	return decimal.Decimal{}, false, false
@@ -57,9 +57,22 @@ func (t Table) direct(from, to string, day time.Time) (rate decimal.Decimal, sta
 	return decimal.Decimal{}, false, false
 }
 
-// Turn is 1/rate to 12 significant digits.
+// rateDecimals are those of a rate that was turned or crossed; a tiny one has as many significant digits.
+const rateDecimals = 12
+
+// Turn is 1/rate as a rate of its own.
 func Turn(rate decimal.Decimal) decimal.Decimal {
-	return FromDecimal(decimal.NewFromInt(1)).Quo(FromDecimal(rate)).Digits(12)
+	return derived(FromDecimal(decimal.NewFromInt(1)).Quo(FromDecimal(rate)))
+}
+
+// Cross is a·b as a rate of its own.
+func Cross(a, b decimal.Decimal) decimal.Decimal { return derived(FromDecimal(a.Mul(b))) }
+
+func derived(e Exact) decimal.Decimal {
+	if e.Abs().Cmp(FromDecimal(decimal.New(1, -rateDecimals/2))) < 0 {
+		return e.Digits(rateDecimals)
+	}
+	return e.Decimal(rateDecimals)
 }
 
 func last(days []DayRate, day time.Time) (rate decimal.Decimal, stale, ok bool) {
