@@ -28,8 +28,8 @@ const ms = (v, digits = 1) => (v === null || v === undefined ? '–' : `${Number
 function Overview() {
   const asked = useAsked(() => client.call('admin.overview'), []);
   useEffect(() => {
-    const t = setInterval(() => !document.hidden && asked.again(), 3000), off = client.on('rollout', asked.again);
-    return () => { clearInterval(t); off(); };
+    const t = setInterval(() => !document.hidden && asked.again(), 3000);
+    return () => clearInterval(t);
   }, []);
   const o = asked.data;
   const figures = /** @type {[string, any][]} */ ([['Sockets', count(o?.sockets)], ['Users', count(o?.users)], ['Sessions', count(o?.sessions)],

@@ -1,6 +1,6 @@
 import { Dialog, Field, Icon, Trouble, toast, useAsked, useForm } from '../ui.js';
 import { api, get } from '../api.js';
-import { client, logOut } from '../live.js';
+import { logOut } from '../live.js';
 import { ago, time } from '../format.js';
 import { html, useEffect, useState } from '../vendor/preact.js';
 
@@ -20,8 +20,8 @@ export default function Sessions() {
   const [renaming, rename] = useState(/** @type {Session|null} */ (null));
   useEffect(() => {
     document.title = 'Sessions · Rosetree';
-    const t = setInterval(asked.again, 15000), off = client.on('session', asked.again);
-    return () => { clearInterval(t); off(); };
+    const t = setInterval(asked.again, 10000);
+    return () => clearInterval(t);
   }, []);
   const end = async (/** @type {string} */ path, /** @type {string} */ said) => {
     await api('DELETE', path).then(() => toast(said), (/** @type {any} */ e) => toast(e.message));

@@ -33,23 +33,21 @@ export const Receipts = () => (receipts.value.length ? html`<section class="card
   ${receipts.value.map((r) => html`<li key=${r.id ?? r.clicked}>${r.what}: ${count(r.receipt?.sessions ?? 1)} sessions, ${count(r.receipt?.sockets ?? 0)} sockets closed; answered in ${r.answered} ms${r.receipt?.durable === false ? '; not durable yet' : ''}${r.receipt?.redis && r.receipt.redis !== 'ok' ? `; Redis: ${r.receipt.redis}` : ''}
     ${r.servers.map((s) => html`<br />   server ${s.server}: ${count(s.sockets)} sockets closed (${Number(s.ms).toFixed(1)} ms, heard by ${s.via})`)}</li>`)}</ol></section>` : null);
 
-const titles = /** @type {Record<string, string>} */ ({ one: 'Revoke session', some: 'Revoke sessions', user: 'Revoke all sessions of a user', all: 'Revoke every session' });
+const titles = /** @type {Record<string, string>} */ ({ one: 'Revoke session', some: 'Revoke sessions', user: 'Revoke all sessions of a user' });
 
 /** @param {{target:any, close:() => void, ended:(ids:string[]) => void}} p */
 export function Revoke({ target, close, ended }) {
   const { kind, sessions = [] } = target, s = sessions[0];
   const form = useForm(async ({ reason }) => {
     if (kind === 'user') await revoke(`All of ${who(s)}`, () => api('DELETE', `/api/admin/users/${userOf(s)}/sessions`, { reason }));
-    else if (kind === 'all') await revoke('Everyone', () => api('DELETE', '/api/admin/sessions', { reason, confirm: 'all' }));
     else for (const one of sessions) await revoke(`${who(one)}, ${one.device?.name || 'unnamed device'}`, () => api('DELETE', `/api/admin/sessions/${one.id}`, { reason }));
-    ended(kind === 'user' || kind === 'all' ? [] : sessions.map((/** @type {any} */ x) => x.id));
+    ended(kind === 'user' ? [] : sessions.map((/** @type {any} */ x) => x.id));
     close();
   });
   return html`<${Dialog} title=${titles[kind]} close=${close}><form class="stack" onSubmit=${form.submit}>
     <p>${kind === 'one' ? html`The session of <b>${who(s)}</b> on ${s.device?.name || 'an unnamed device'} ends at once, and its sockets close.` : kind === 'some' ? html`<b>${sessions.length} sessions</b> end at once, and their sockets close.`
-      : kind === 'user' ? html`Every session of <b>${who(s)}</b> ends at once, on every device.` : html`<b>All sessions of all users</b> end at once, yours too. Everyone has to log in again.`}</p>
+      : html`Every session of <b>${who(s)}</b> ends at once, on every device.`}</p>
     <${Field} label="Reason" name="reason" required maxlength="200" autofocus hint="Kept in the audit log." error=${form.error} />
-    ${kind === 'all' && html`<${Field} label=${`Type ${target.count} to confirm`} name="count" required pattern=${String(target.count)} autocomplete="off" error=${form.error} />`}
     <${Trouble} error=${form.error} fields=${['reason']} />
     <div class="foot"><button type="button" class="btn" onClick=${close}>Cancel</button><button class="btn primary danger" disabled=${form.busy}>Revoke</button></div></form><//>`;
 }

@@ -10,8 +10,8 @@ export function Rollout() {
   const [draft, setDraft] = useState(/** @type {number|null} */ (null));
   const [changing, change] = useState(/** @type {any} */ (null));
   useEffect(() => {
-    const leave = client.follow('rollout'), off = client.on('rollout', asked.again), t = setInterval(() => !document.hidden && asked.again(), 5000);
-    return () => { leave(); off(); clearInterval(t); };
+    const t = setInterval(() => !document.hidden && asked.again(), 2000);
+    return () => clearInterval(t);
   }, []);
   const state = asked.data, r = state?.effective, guard = state?.guard;
   const o = useAsked(() => client.call('admin.overview'), [state]).data;

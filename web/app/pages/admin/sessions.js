@@ -1,6 +1,5 @@
 import { Icon, Menu, Trouble, useAsked } from '../../ui.js';
 import { get, url } from '../../api.js';
-import { client } from '../../live.js';
 import { ago, count, time } from '../../format.js';
 import { Receipts, Revoke } from './revoke.js';
 import { html, useEffect, useState } from '../../vendor/preact.js';
@@ -15,18 +14,13 @@ export function Sessions() {
   const [q, setQ] = useState(''), [path, setPath] = useState('');
   const [pages, setPages] = useState(/** @type {any[]} */ ([]));
   const [picked, pick] = useState(/** @type {Set<string>} */ (new Set()));
-  const [gone, setGone] = useState(/** @type {Map<string, any>} */ (new Map()));
+  const [gone, setGone] = useState(/** @type {Set<string>} */ (new Set()));
   const [target, setTarget] = useState(/** @type {any} */ (null));
   const first = useAsked(() => get(url('/api/admin/sessions', { q })), [q]);
   useEffect(() => setPages([]), [q]);
   useEffect(() => {
-    const leave = client.follow('sessions');
-    const off = client.on('message', (m) => {
-      if (m.type === 'session' && m.event === 'ended') setGone((g) => new Map(g).set(m.id ?? m.session?.id, m));
-      else if (m.type === 'session') first.again();
-    });
-    const t = setInterval(() => !document.hidden && first.again(), 10000);
-    return () => { leave(); off(); clearInterval(t); };
+    const t = setInterval(() => !document.hidden && first.again(), 5000);
+    return () => clearInterval(t);
   }, []);
   const next = (pages.at(-1) ?? first.data)?.next ?? null;
   const list = [first.data, ...pages].flatMap((p) => p?.sessions ?? []).filter((s) => !path || (s.auth ?? s.via) === path);
@@ -36,7 +30,7 @@ export function Sessions() {
     pick(set);
   };
   const ended = (/** @type {string[]} */ ids) => {
-    setGone((g) => new Map([...g, ...ids.map((id) => /** @type {[string, any]} */ ([id, { at: new Date().toISOString() }]))]));
+    setGone((g) => new Set([...g, ...ids]));
     pick(new Set());
   };
   let timer = 0;
@@ -44,8 +38,7 @@ export function Sessions() {
   return html`<section class="card" aria-labelledby="live"><header><h2 id="live">Live sessions</h2><span class="grow"></span>
       <input type="search" class="search" placeholder="User, address, device  /" aria-label="Search sessions" onInput=${search} />
       <select class="slim" aria-label="Only this path" value=${path} onChange=${(/** @type {any} */ e) => setPath(e.target.value)}><option value="">Both paths</option><option value="session">Sessions</option><option value="legacy">Legacy</option></select>
-      <button type="button" class="btn slim danger" disabled=${!picked.size} onClick=${() => setTarget({ kind: 'some', sessions: list.filter((s) => picked.has(s.id)) })}>Revoke ${picked.size || ''} selected</button>
-      <button type="button" class="btn slim danger" onClick=${() => setTarget({ kind: 'all', count: first.data?.total ?? list.length })}>Revoke all …</button></header>
+      <button type="button" class="btn slim danger" disabled=${!picked.size} onClick=${() => setTarget({ kind: 'some', sessions: list.filter((s) => picked.has(s.id)) })}>Revoke ${picked.size || ''} selected</button></header>
     <${Trouble} error=${first.error} />
     <div class="scroll" tabindex="0"><table><caption class="sr">Live sessions</caption><thead><tr><th scope="col"><span class="sr">Select</span></th><th scope="col">User</th><th scope="col">Session</th><th scope="col">Path</th><th scope="col">Device</th><th scope="col">Address</th><th scope="col">Since</th><th scope="col" class="num">Sockets</th><th scope="col">Last seen</th><th scope="col"><span class="sr">Acts</span></th></tr></thead>
       <tbody>${list.map((s) => html`<tr key=${s.id} data-session=${s.id} data-row=${s.id} tabindex="-1" class=${gone.has(s.id) ? 'gone' : ''}>
