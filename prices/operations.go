@@ -126,39 +126,41 @@ type candlesOutput struct {
 	Candles  []Candle `json:"candles"`
 }
 
-// candles answers the days from … to (default: the last year).
+// maxCandles bounds one answer.
+const maxCandles = 5000
+
+// candles answers those that begin from … to (default: the last year of days, or the last 500 of another interval).
 func (s *Service) candles(ctx context.Context, _ struct{}, in candlesInput) (candlesOutput, error) {
-	out := candlesOutput{Interval: in.Interval, Candles: []Candle{}}
 	i, err := s.instrument(in.Symbol)
 	if err != nil {
-		return out, err
+		return candlesOutput{}, err
 	}
-	out.Symbol = i.Symbol
-	if out.Interval == "" {
-		out.Interval = "1d"
-	}
-	if out.Interval != "1d" {
-		return out, api.Invalid("interval", "%q is not one of 1d", in.Interval)
+	p, ok := parsePeriod(in.Interval)
+	if !ok {
+		return candlesOutput{}, api.Invalid("interval", "%q is not one of 1m, 5m, 1h, 1d", in.Interval)
 	}
 	to, err := moment("to", in.To, time.Now())
 	if err != nil {
-		return out, err
+		return candlesOutput{}, err
 	}
-	from, err := moment("from", in.From, to.AddDate(-1, 0, 0))
+	back := 500 * p.long
+	if p.name == "1d" {
+		back = 366 * p.long
+	}
+	from, err := moment("from", in.From, to.Add(-back))
+	switch {
+	case err != nil:
+		return candlesOutput{}, err
+	case from.After(to):
+		return candlesOutput{}, api.Invalid("from", "from is later than to")
+	case to.Sub(from) > maxCandles*p.long && p.name != "1d":
+		return candlesOutput{}, api.Invalid("from", "at most %d candles at a time", maxCandles)
+	}
+	list, err := s.store.candles(ctx, i.Symbol, p, from, to, maxCandles)
 	if err != nil {
-		return out, err
+		return candlesOutput{}, err
 	}
-	if from.After(to) {
-		return out, api.Invalid("from", "from is later than to")
-	}
-	closes, err := s.store.closes(ctx, i.Symbol, from, to)
-	if err != nil {
-		return out, err
-	}
-	for _, c := range closes {
-		out.Candles = append(out.Candles, Candle{Time: c.Date.UnixMilli(), Close: c.Close})
-	}
-	return out, nil
+	return candlesOutput{i.Symbol, p.name, withUnwritten(list, s.tape.unwritten(i.Symbol), p, from, to)}, nil
 }
 
 // instrument is what a client's text names, or the problem that says that there is none.

@@ -108,15 +108,15 @@ func playable(series map[Symbol][]bar, seed uint64, now time.Time) []course {
 	for s, bars := range series {
 		c := &barCourse{i: known(s), bars: bars, monthly: isMonthly(bars), decimals: barDecimals, noise: newNoise(seed, s, 0.22)}
 		c.i.Calendar, c.i.PriceAdjusted = "24x7", true
-		c.i.Name += span(bars, shift)
+		c.i.Name += datedAs(bars, shift)
 		c.move(shift)
 		all = append(all, c)
 	}
 	return all
 }
 
-// span tells a user what they look at: " (prices of 2000–2010, re-dated)".
-func span(bars []bar, shift time.Duration) string {
+// datedAs tells a user what they look at: " (prices of 2000–2010, re-dated)".
+func datedAs(bars []bar, shift time.Duration) string {
 	if shift == 0 {
 		return ""
 	}

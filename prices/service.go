@@ -19,6 +19,7 @@ type Service struct {
 	store   store
 	feeds   []Feed
 	demand  *demand
+	tape    *tape
 	bus     *bus // nil: this server is alone
 	rdb     redis.UniversalClient
 	stale   chan struct{} // has one: the database knows what the book does not
@@ -30,6 +31,7 @@ type Service struct {
 // leads each feed and all get its prices; without it (nil) this server is alone.
 func New(cfg Config, db DB, rdb redis.UniversalClient, log *slog.Logger, reg prometheus.Registerer) (*Service, error) {
 	s := &Service{Book: NewBook(reg), store: store{db}, demand: newDemand(), rdb: rdb, stale: make(chan struct{}, 1), metrics: newFeedMetrics(reg), log: log}
+	s.tape = newTape(s.Book)
 	if rdb != nil {
 		s.bus = newBus(rdb, s.Book, s.reload, log)
 	}
@@ -108,6 +110,8 @@ func (s *Service) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { s.again(ctx, "seed", func() error { return s.Seed(ctx) }); return nil })
 	g.Go(func() error { return s.tend(ctx) })
+	defer s.Book.Listen(s.tape.hear)()
+	g.Go(func() error { return s.keepCandles(ctx) })
 	if s.bus != nil {
 		g.Go(func() error { return s.bus.listen(ctx) })
 		g.Go(func() error { return s.shareDemand(ctx) })
