@@ -454,6 +454,22 @@ func TestPortfolioPausesWhileNobodyCanTellIfTheSessionLives(t *testing.T) {
 	})
 }
 
+// A flusher that slept looks at deadlines from where it fell asleep; none may be lost on the way.
+func TestDeadlineThatIsSetAfterAPauseIsKept(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, h *house) {
+		h.sessions.expires["s-ana"] = time.Now().Add(12 * time.Second)
+		h.sessions.recheck = func(p auth.Principal) (auth.Principal, error) {
+			time.Sleep(2 * time.Second)
+			return p, nil
+		}
+		began := time.Now()
+		_, code, _ := h.dial("ana").closed()
+		if took := time.Since(began); code != 4501 || took > 15*time.Second {
+			t.Errorf("%d after %v", code, took)
+		}
+	})
+}
+
 func TestExpiryIsExactAlsoForASilentSocketAndWithoutRedis(t *testing.T) {
 	inBubble(t, Config{}, func(t *testing.T, h *house) {
 		h.sessions.expires["s-ana"] = time.Now().Add(30 * time.Second)

@@ -20,7 +20,9 @@ func (c *conn) visit(s *shard, now int64) {
 	}
 	if c.end == nil && now >= c.flush.timerAt {
 		c.keepAlive(now)
-		s.later(c, c.flush.timerAt, now)
+	}
+	if c.end == nil {
+		s.later(c, c.flush.timerAt, now) // also after a visit that came early: it may have been this deadline's
 	}
 	if c.end == nil && c.drained(s, now) {
 		c.write(s, now)
@@ -38,6 +40,7 @@ func (c *conn) drained(s *shard, now int64) bool {
 		return true
 	}
 	if now < f.retryAt {
+		s.later(c, f.retryAt, now)
 		return false
 	}
 	n, err := c.wire.write(s.kernel, f.rest)

@@ -11,7 +11,7 @@ import (
 
 // Buffers of a connection, which live as long as it does. A larger message is read in several pieces.
 const (
-	readBuffer  = 512
+	readBuffer  = 256
 	writeBuffer = 128      // one control frame: coder/websocket writes nothing else
 	kernelQueue = 16 << 10 // what the kernel may hold unsent for one peer
 )
