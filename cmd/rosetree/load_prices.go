@@ -84,6 +84,10 @@ func loadHotSymbol(ctx context.Context, w *loadWorld) error {
 
 // loadIdle watches sockets that get nothing.
 func loadIdle(ctx context.Context, w *loadWorld) error {
+	if _, err := w.measured(ctx, func() { progress("what the server does without sockets") }); err != nil {
+		return err
+	}
+	alone := w.report.Server["cpu_cores"]
 	counts, _, err := w.prepare(ctx, w.o.Sockets, w.someSymbols)
 	if err != nil {
 		return err
@@ -93,9 +97,10 @@ func loadIdle(ctx context.Context, w *loadWorld) error {
 	}
 	counts.reset()
 	_, err = w.measured(ctx, func() { progress("%d messages", counts.messages.Load()) })
-	n := float64(w.o.Sockets)
+	n := float64(max(w.o.Sockets, 1))
 	w.report.number("rss_kb_per_socket", w.report.Server["rss_grew_mb"]*1e3/n)
-	w.report.number("cpu_us_per_socket_second", w.report.Server["cpu_cores"]*1e6/n)
+	w.report.number("cpu_us_per_socket_second", (w.report.Server["cpu_cores"]-alone)*1e6/n)
+	w.report.number("cpu_cores_without_sockets", alone)
 	w.report.number("messages", float64(counts.messages.Load()))
 	return err
 }
