@@ -25,7 +25,7 @@ import (
 //	no session is accepted after its revocation was acknowledged as durable, whatever Redis has lost or brought back;
 //	no socket closes whose session lives.
 //
-// It runs for a few seconds. For an hour: ROSETREE_MODEL_DURATION=1h go test -run TestModel -timeout 2h ./auth
+// It runs for five seconds. For an hour: ROSETREE_MODEL_DURATION=1h go test -run TestModel -timeout 2h ./auth
 // The seed of a failing run is printed; ROSETREE_MODEL_SEED repeats its choices (not its timing).
 func TestModel(t *testing.T) {
 	m := newModel(t, modelSeed(t))
@@ -48,7 +48,7 @@ func modelDuration(t *testing.T) time.Duration {
 		if testing.Short() {
 			return 3 * time.Second
 		}
-		return 10 * time.Second
+		return 5 * time.Second
 	}
 	return d
 }
