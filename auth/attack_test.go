@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -273,9 +274,7 @@ func legacyClaimsOf(user string) map[string]any {
 
 func with(claims map[string]any, name string, value any) map[string]any {
 	c := map[string]any{}
-	for k, v := range claims {
-		c[k] = v
-	}
+	maps.Copy(c, claims)
 	if c[name] = value; value == nil {
 		delete(c, name)
 	}
@@ -401,26 +400,27 @@ func TestA8_ListsLogsMetricsAndRedisHoldNoSecret(t *testing.T) {
 	admin, _ := s.login("root@example.test", "bearer")
 	c, g := s.login("ada@example.test", "bearer")
 	ticket := s.ticket(c)
-	out := string(c.do("GET", "/api/auth/sessions", nil).body) + string(admin.do("GET", "/api/admin/sessions", nil).body) +
-		string(admin.do("GET", "/api/admin/audit", nil).body) + string(c.do("GET", "/api/auth/status", nil).body)
+	var out strings.Builder
+	out.WriteString(string(c.do("GET", "/api/auth/sessions", nil).body) + string(admin.do("GET", "/api/admin/sessions", nil).body) +
+		string(admin.do("GET", "/api/admin/audit", nil).body) + string(c.do("GET", "/api/auth/status", nil).body))
 	admin.want(404, "not_found", "DELETE", "/api/auth/sessions/"+string(g.Session.ID), nil)
 	c.want(204, "", "POST", "/api/auth/logout", nil)
 	c.do("GET", "/api/auth/sessions", nil)
 	rdb := s.redis.Client(t)
 	for _, key := range rdb.Keys(t.Context(), "*").Val() {
-		out += key + fmt.Sprint(rdb.HGetAll(t.Context(), key).Val(), rdb.Get(t.Context(), key).Val())
+		out.WriteString(key + fmt.Sprint(rdb.HGetAll(t.Context(), key).Val(), rdb.Get(t.Context(), key).Val()))
 	}
 	families, err := s.reg.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out += s.logs.String() + fmt.Sprint(families)
+	out.WriteString(s.logs.String() + fmt.Sprint(families))
 	tok, _ := parseToken(g.Tokens.Access)
 	for name, secret := range map[string]string{"session": tok.secret, "fallback": g.Tokens.Fallback, "legacy": g.Tokens.Legacy, "ticket": ticket, "password": goodPassword, "verifier": tok.verifier()} {
 		if name == "verifier" {
 			continue // Redis holds it instead of the secret; it must not be in lists
 		}
-		if strings.Contains(out, secret) {
+		if strings.Contains(out.String(), secret) {
 			t.Errorf("the %s is somewhere", name)
 		}
 	}

@@ -27,7 +27,7 @@ func TestNews_OfSessionsAndSwitchesReachWhoLooks(t *testing.T) {
 			break
 		}
 	}
-	two.turn(Override{Percentage: ref(50.0)})
+	two.turn(Override{Percentage: new(50.0)})
 	select {
 	case s := <-switches:
 		if s.Effective.Percentage != 50 {

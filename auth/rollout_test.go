@@ -28,7 +28,8 @@ func (s *server) turn(change Override) {
 	}
 }
 
-func ref[T any](v T) *T { return &v }
+//go:fix inline
+func ref[T any](v T) *T { return new(v) }
 
 // ask authenticates a credential without a network: what is timed is ours.
 func (s *server) ask(bearer string) (Principal, error, time.Duration) {
@@ -259,7 +260,7 @@ func TestF6_FlipUnderLoadSignsNobodyOut(t *testing.T) {
 	}
 	inCohorts := map[float64][]UserID{}
 	for _, step := range []Override{
-		{NewAuth: ref(true), Percentage: ref(10.0)}, {Percentage: ref(50.0)}, {Percentage: ref(100.0)}, {Rollback: ref(true)}, {Rollback: ref(false), Percentage: ref(100.0)}, {Percentage: ref(0.0)},
+		{NewAuth: new(true), Percentage: new(10.0)}, {Percentage: new(50.0)}, {Percentage: new(100.0)}, {Rollback: new(true)}, {Rollback: new(false), Percentage: new(100.0)}, {Percentage: new(0.0)},
 	} {
 		began := time.Now()
 		servers[rand.IntN(len(servers))].turn(step)
@@ -307,7 +308,7 @@ func TestF7_ARollbackReachesTheLastServerInTwoSeconds(t *testing.T) {
 	servers[0].seedUser("ada@example.test", RoleUser)
 	_, g := servers[0].login("ada@example.test", "bearer")
 	began := time.Now()
-	servers[1].turn(Override{Rollback: ref(true)})
+	servers[1].turn(Override{Rollback: new(true)})
 	for _, s := range servers {
 		s.within(timed(2*time.Second), "rollback", func() bool { now, _ := s.auth.switches.now(); return now.Rollback })
 	}
@@ -370,7 +371,7 @@ func TestGuard_RollsBackOnOurFailuresAndNeverForward(t *testing.T) {
 	if now, _ := s.auth.switches.now(); !now.Rollback {
 		t.Error("the guard went forward by itself")
 	}
-	s.turn(Override{Rollback: ref(false)})
+	s.turn(Override{Rollback: new(false)})
 	if now, _ := s.auth.switches.now(); now.Rollback {
 		t.Error("a person could not go forward")
 	}
@@ -600,7 +601,7 @@ func TestF12_TheOldProgramReadsWhatTheNewOneIssues(t *testing.T) {
 	c, g := s.login("ada@example.test", "bearer")
 	old(g.Tokens.Legacy)
 	old(into[struct{ Tokens tokensView }](t, c.want(200, "", "POST", "/api/auth/refresh", nil)).Tokens.Legacy)
-	s.turn(Override{Rollback: ref(true)})
+	s.turn(Override{Rollback: new(true)})
 	c, g = s.login("ada@example.test", "bearer")
 	old(g.Tokens.Access)
 	fresh := into[struct{ Tokens tokensView }](t, c.want(200, "", "POST", "/api/auth/refresh", nil)).Tokens.Access
@@ -682,7 +683,7 @@ func TestMigrate_SessionsKeepTheirRemainingLifeAndRunningAgainMakesNothing(t *te
 			t.Fatalf("round %d: %+v %v", round, p, err)
 		}
 	}
-	s.turn(Override{NewAuth: ref(true), Percentage: ref(100.0)})
+	s.turn(Override{NewAuth: new(true), Percentage: new(100.0)})
 	claims := with(with(legacyClaimsOf(user), "session_id", "old-1"), "aud", "authenticated")
 	raw := forge(t, map[string]any{"alg": "HS256"}, claims, legacySecret)
 	g := into[grantView](t, s.program(raw).want(200, "", "POST", "/api/auth/exchange", map[string]any{"transport": "bearer"}))

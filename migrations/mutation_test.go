@@ -145,18 +145,20 @@ func TestWhateverIsAddedMustBeClassified(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	pick := func(of ...string) string { return of[r.IntN(len(of))] }
 	for i := range 25 {
-		columns := "id uuid PRIMARY KEY"
+		var columns strings.Builder
+		columns.WriteString("id uuid PRIMARY KEY")
 		for n := range 1 + r.IntN(4) {
-			columns += fmt.Sprintf(", c%d %s%s", n, pick("int", "text", "numeric", "jsonb", "uuid"), pick("", " NOT NULL DEFAULT NULL", " UNIQUE"))
+			columns.WriteString(fmt.Sprintf(", c%d %s%s", n, pick("int", "text", "numeric", "jsonb", "uuid"), pick("", " NOT NULL DEFAULT NULL", " UNIQUE")))
 		}
-		change := fmt.Sprintf("CREATE %sTABLE app.t%d (%s%s)", pick("", "UNLOGGED "), i, columns, pick("", ", user_id uuid", ", user_id uuid NOT NULL REFERENCES app.users (id)"))
+		var change strings.Builder
+		change.WriteString(fmt.Sprintf("CREATE %sTABLE app.t%d (%s%s)", pick("", "UNLOGGED "), i, columns.String(), pick("", ", user_id uuid", ", user_id uuid NOT NULL REFERENCES app.users (id)")))
 		for _, more := range []string{"ALTER TABLE app.t%d ENABLE ROW LEVEL SECURITY", "ALTER TABLE app.t%d FORCE ROW LEVEL SECURITY", "GRANT SELECT ON app.t%d TO rosetree_api", "CREATE POLICY p ON app.t%d USING (true)"} {
 			if r.IntN(2) == 0 {
-				change += "; " + fmt.Sprintf(more, i)
+				change.WriteString("; " + fmt.Sprintf(more, i))
 			}
 		}
-		if err := selfTestAfter(t, conn, strings.ReplaceAll(change, " NOT NULL DEFAULT NULL", " NOT NULL")); err == nil {
-			t.Errorf("seed %d: %s\npasses the self-test", seed, change)
+		if err := selfTestAfter(t, conn, strings.ReplaceAll(change.String(), " NOT NULL DEFAULT NULL", " NOT NULL")); err == nil {
+			t.Errorf("seed %d: %s\npasses the self-test", seed, change.String())
 		}
 	}
 }

@@ -2,6 +2,7 @@ package portfolio
 
 import (
 	"context"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -166,9 +167,7 @@ func (s *Service) compare(ctx context.Context, l *live, symbol string, out *past
 				out.view.rates = ledger.Table{}
 			}
 			rates := make(ledger.Table, len(out.view.rates)+1)
-			for k, v := range out.view.rates {
-				rates[k] = v
-			}
+			maps.Copy(rates, out.view.rates)
 			rates[pair] = days
 			out.view.rates = rates
 		}

@@ -3,6 +3,7 @@ package prices
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -18,9 +19,7 @@ type options struct {
 
 func readOptions(values url.Values) *options {
 	left := url.Values{}
-	for name, v := range values {
-		left[name] = v
-	}
+	maps.Copy(left, values)
 	return &options{left: left}
 }
 

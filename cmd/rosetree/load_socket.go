@@ -180,11 +180,11 @@ func stampedPrice(now time.Time) string {
 
 // stampOf is how old the first update of a message is.
 func stampOf(message []byte, now time.Time) (time.Duration, bool) {
-	i := bytes.Index(message, priceMark)
-	if i < 0 {
+	_, after, ok := bytes.Cut(message, priceMark)
+	if !ok {
 		return 0, false
 	}
-	text := message[i+len(priceMark):]
+	text := after
 	text = text[:max(bytes.IndexByte(text, '"'), 0)]
 	digits, ok := bytes.CutPrefix(text, []byte("100.00"))
 	if !ok || len(digits) > 7 {

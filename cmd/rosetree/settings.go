@@ -29,8 +29,7 @@ type setting struct {
 // A `secret:"true"` field's value is never shown.
 func listSettings(t reflect.Type) []setting {
 	var all []setting
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		tag, tagged := f.Tag.Lookup("env")
 		if !tagged {
 			if f.Type.Kind() == reflect.Struct && f.IsExported() {
