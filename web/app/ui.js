@@ -27,7 +27,10 @@ export function Dialog({ title, close, kind = 'sheet', alert = false, children }
   useEffect(() => {
     const d = ref.current, before = document.activeElement;
     if (d && !d.open) d.showModal();
-    return () => before instanceof HTMLElement && before.isConnected && before.focus();
+    return () => { // may run after the dialog is gone: who has moved on meanwhile keeps the focus
+      const now = document.activeElement;
+      if (before instanceof HTMLElement && before.isConnected && (!now || now === document.body || d?.contains(now))) before.focus();
+    };
   }, []);
   const id = `d-${title.replace(/\W/g, '')}`;
   return html`<dialog ref=${ref} class=${kind} role=${alert ? 'alertdialog' : undefined} aria-labelledby=${id}
