@@ -59,3 +59,13 @@ func (b bitset) pop(at int) (i uint32, word int, ok bool) {
 }
 
 func (b bitset) reset() { clear(b) }
+
+// any says whether b has a member.
+func (b bitset) any() bool {
+	for _, w := range b {
+		if w != 0 {
+			return true
+		}
+	}
+	return false
+}

@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -274,4 +276,20 @@ func appendUpdate(b []byte, f *fragment, sent int) []byte {
 		b = append(b, ',')
 	}
 	return append(b, f.json...)
+}
+
+// Watched are the symbols that somebody follows here; all of them where somebody follows "*".
+func (h *Hub) Watched() []prices.Symbol {
+	known, watched := h.tickers.all(), map[prices.Symbol]bool{}
+	for _, s := range h.shards {
+		s.mu.Lock()
+		every := s.all.any()
+		for _, t := range known {
+			if every || t.watchers[s.number].any() {
+				watched[t.symbol] = true
+			}
+		}
+		s.mu.Unlock()
+	}
+	return slices.Collect(maps.Keys(watched))
 }

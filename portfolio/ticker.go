@@ -188,3 +188,13 @@ func (e *exchange) now(s *Service, table ledger.Table) (rate ledger.Amount, unit
 }
 
 var unit = ledger.Amount{Value: ledger.FromDecimal(decimal.NewFromInt(1))}
+
+// Held are the symbols whose prices portfolios in memory have needed, exchange rates included.
+func (s *Service) Held() []prices.Symbol {
+	var all []prices.Symbol
+	s.tickers.Range(func(symbol, _ any) bool {
+		all = append(all, symbol.(prices.Symbol))
+		return true
+	})
+	return all
+}

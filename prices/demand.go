@@ -11,53 +11,34 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// demand counts who looks at what, so that a feed with few places gives them to what is on a screen.
+// demand is who looks at what, so that a feed with few places gives them to what is on a screen.
 type demand struct {
+	// fixed before Run; nil: nobody
+	onScreen func() []Symbol
+	held     func() []Symbol
+
 	mu     sync.Mutex
-	counts map[Symbol]*interest
-	remote map[Symbol]bool // what other servers' users look at; true: on a screen
+	remote map[Symbol]bool // what users of all servers look at; true: on a screen
 }
 
-type interest struct{ screen, held int }
-
-func newDemand() *demand { return &demand{counts: map[Symbol]*interest{}} }
-
-// Want says that somebody needs live prices of s until release is called: on a screen, or because a
-// portfolio in memory holds it.
-func (s *Service) Want(symbol Symbol, screen bool) (release func()) {
-	return s.demand.want(symbol, screen)
-}
-
-func (d *demand) want(s Symbol, screen bool) (release func()) {
-	d.add(s, screen, 1)
-	return sync.OnceFunc(func() { d.add(s, screen, -1) })
-}
-
-func (d *demand) add(s Symbol, screen bool, n int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	i := d.counts[s]
-	if i == nil {
-		i = &interest{}
-		d.counts[s] = i
-	}
-	if screen {
-		i.screen += n
-	} else {
-		i.held += n
-	}
-	if *i == (interest{}) {
-		delete(d.counts, s)
-	}
+// FollowDemand says whom to ask what users of this server need live prices of: what is on their
+// screens, and what portfolios in memory hold. Call it before Run.
+func (s *Service) FollowDemand(onScreen, held func() []Symbol) {
+	s.demand.onScreen, s.demand.held = onScreen, held
 }
 
 // local is what users of this server need; true: on a screen.
 func (d *demand) local() map[Symbol]bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	all := make(map[Symbol]bool, len(d.counts))
-	for s, i := range d.counts {
-		all[s] = i.screen > 0
+	all := map[Symbol]bool{}
+	if d.held != nil {
+		for _, s := range d.held() {
+			all[s] = false
+		}
+	}
+	if d.onScreen != nil {
+		for _, s := range d.onScreen() {
+			all[s] = true
+		}
 	}
 	return all
 }

@@ -154,6 +154,23 @@ func (v *venue) stay(conn *websocket.Conn) { v.hear(conn, "\x00never\x00") }
 // runFeed runs the feeds of spec into a book until the test ends.
 func runFeed(t testing.TB, spec string, instruments ...Instrument) *Service {
 	t.Helper()
+	return runFeedFor(t, &looks{}, spec, instruments...)
+}
+
+// looks are what users look at and hold.
+type looks struct {
+	mu             sync.Mutex
+	onScreen, held []Symbol
+}
+
+func (l *looks) set(onScreen, held []Symbol) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.onScreen, l.held = onScreen, held
+}
+
+func runFeedFor(t testing.TB, l *looks, spec string, instruments ...Instrument) *Service {
+	t.Helper()
 	var cfg Config
 	if err := cfg.Feeds.UnmarshalText([]byte(spec)); err != nil {
 		t.Fatal(err)
@@ -164,6 +181,7 @@ func runFeed(t testing.TB, spec string, instruments ...Instrument) *Service {
 		t.Fatal(err)
 	}
 	s.Book.Define(instruments...)
+	s.FollowDemand(func() []Symbol { l.mu.Lock(); defer l.mu.Unlock(); return l.onScreen }, func() []Symbol { l.mu.Lock(); defer l.mu.Unlock(); return l.held })
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -208,19 +226,18 @@ func TestOnlyWhatSomebodyWantsIsSubscribedAndGivenUpAfterwards(t *testing.T) {
 		v.stay(conn)
 		left.Done()
 	})
-	s := runFeed(t, "kraken?url="+v.address())
+	looks := &looks{}
+	s := runFeedFor(t, looks, "kraken?url="+v.address())
 	time.Sleep(2 * lookEvery)
 	if v.mu.Lock(); v.visits != 0 {
 		t.Error("connected although nobody wants anything")
 	}
 	v.mu.Unlock()
-	release := s.Want("EUR-USD", true)
+	looks.set([]Symbol{"EUR-USD"}, nil)
 	eventually(t, "EUR-USD has its price", s.costs("EUR-USD", "1.08715"))
-	releaseToo := s.Want("BTC-USD", false)
+	looks.set([]Symbol{"EUR-USD"}, []Symbol{"BTC-USD"})
 	eventually(t, "BTC-USD has its price", s.costs("BTC-USD", "91244.3"))
-	release()
-	release() // twice is once
-	releaseToo()
+	looks.set(nil, nil)
 	left.Wait()
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -231,12 +248,11 @@ func TestOnlyWhatSomebodyWantsIsSubscribedAndGivenUpAfterwards(t *testing.T) {
 }
 
 func TestTheBudgetGoesToWhatIsOnScreenFirst(t *testing.T) {
-	d := newDemand()
+	var held []Symbol
 	for i := range 40 {
-		d.want(Symbol(fmt.Sprintf("A%02d", i)), false)
+		held = append(held, Symbol(fmt.Sprintf("A%02d", i)))
 	}
-	d.want("ZZZ", true)
-	d.want("NOT-COVERED", true)
+	d := &demand{onScreen: func() []Symbol { return []Symbol{"NOT-COVERED", "ZZZ"} }, held: func() []Symbol { return held }}
 	got := d.wanted(30, func(s Symbol) bool { return s != "NOT-COVERED" })
 	if len(got) != 30 || got[0] != "ZZZ" || slices.Contains(got, "A29") || !slices.Contains(got, "A28") {
 		t.Errorf("%v", got)
@@ -353,7 +369,7 @@ func TestTooManyRequestsAreAnsweredByPatience(t *testing.T) {
 	} {
 		server := httptest.NewServer(answer)
 		f, err := newExchange(feedSpec{name: "kraken", options: map[string][]string{"url": {"ws" + server.URL[4:]}, "symbols": {"BTC-USD"}}},
-			feedDeps{demand: newDemand(), book: testBook(), metrics: newFeedMetrics(nil)}, kraken{}, krakenTerms, "", "")
+			feedDeps{demand: &demand{}, book: testBook(), metrics: newFeedMetrics(nil)}, kraken{}, krakenTerms, "", "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -419,7 +435,7 @@ func TestASymbolLimitMakesTheFeedAskForFewer(t *testing.T) {
 
 func TestTheKeyOfAFeedIsInNoError(t *testing.T) {
 	f, err := newExchange(feedSpec{name: "finnhub", options: map[string][]string{"url": {"ws://127.0.0.1:1"}, "symbols": {"AAPL"}}},
-		feedDeps{demand: newDemand(), book: testBook()}, finnhub{}, finnhubTerms, finnhubAddress, "very-secret")
+		feedDeps{demand: &demand{}, book: testBook()}, finnhub{}, finnhubTerms, finnhubAddress, "very-secret")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ var dataSets = map[string][]string{
 }
 
 // newReplay is the feed "replay:NAME" or "replay:FILE", with ?seed=1&rate=1&speed=1&symbol=NAME: NAME
-// is an embedded set of real bars (market, stocks, sp500), FILE a CSV of bars.
+// is an embedded set of real bars (market, stocks, sp500), FILE a CSV of bars or a recording (.jsonl).
 func newReplay(what string, values url.Values, now time.Time) (Feed, error) {
 	o := readOptions(values)
 	p := &player{name: "replay", speed: o.number("speed", 1, 1e6), rate: o.number("rate", 1, 1000)}
@@ -40,6 +40,14 @@ func newReplay(what string, values url.Values, now time.Time) (Feed, error) {
 	files, err := barFiles(what)
 	if err != nil {
 		return nil, err
+	}
+	if strings.HasSuffix(what, ".jsonl") {
+		r, err := readRecording(files[0].content)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", files[0].name, err)
+		}
+		r.name, r.speed = p.name, p.speed
+		return r, nil
 	}
 	for _, f := range files {
 		symbol := fallback[0]

@@ -30,7 +30,7 @@ type Service struct {
 // New makes the feeds that cfg names; their instruments are in the book at once. rdb connects the servers: one
 // leads each feed and all get its prices; without it (nil) this server is alone.
 func New(cfg Config, db DB, rdb redis.UniversalClient, log *slog.Logger, reg prometheus.Registerer) (*Service, error) {
-	s := &Service{Book: NewBook(reg), store: store{db}, demand: newDemand(), rdb: rdb, stale: make(chan struct{}, 1), metrics: newFeedMetrics(reg), log: log}
+	s := &Service{Book: NewBook(reg), store: store{db}, demand: &demand{}, rdb: rdb, stale: make(chan struct{}, 1), metrics: newFeedMetrics(reg), log: log}
 	s.tape = newTape(s.Book)
 	if rdb != nil {
 		s.bus = newBus(rdb, s.Book, s.reload, log)

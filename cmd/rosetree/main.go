@@ -64,6 +64,7 @@ func newRoot() (*cobra.Command, *bool) {
 		newRollout(),
 		newAudit(),
 		newLoad(),
+		newPrices(),
 		newHealth(),
 		newVersion(),
 	)

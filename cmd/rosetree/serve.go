@@ -99,6 +99,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, ready func(address
 		Address: callers.Address, Log: log, Registry: reg,
 	})
 	callers.CountSockets = sockets.Sockets
+	market.FollowDemand(sockets.Watched, portfolios.Held)
 	followAdmin(callers, sockets)
 	operations = append(operations, sockets.Operations()...)
 
