@@ -63,6 +63,7 @@ type ending struct {
 	said     bool   // the goodbye is handed to the kernel
 	broken   bool   // the connection takes nothing any more
 	peerOut  bool   // the reader is done: nothing more to wait for
+	turn     int64  // when its goodbye may be said
 	cutAt    int64
 }
 

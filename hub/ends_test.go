@@ -454,6 +454,39 @@ func TestPortfolioPausesWhileNobodyCanTellIfTheSessionLives(t *testing.T) {
 	})
 }
 
+// Thousands of goodbyes are spread over time, so that those who stay are served in between; data has
+// stopped for all of them at once.
+func TestMassRevocationIsPacedAndQuick(t *testing.T) {
+	inBubble(t, Config{SocketsPerUser: -1}, func(t *testing.T, h *house) {
+		const n = 2000
+		ends := make(chan time.Time, n)
+		for range n {
+			c := h.dial("ana")
+			go func() {
+				c.closed()
+				ends <- time.Now()
+			}()
+		}
+		synctest.Wait()
+		began := time.Now()
+		h.sessions.end("s-ana", auth.End{Reason: auth.EndRevoked})
+		last, atOnce := began, 0
+		for range n {
+			at := <-ends
+			if at.Equal(began) {
+				atOnce++
+			}
+			if at.After(last) {
+				last = at
+			}
+		}
+		shards := len(h.hub.shards)
+		if took := last.Sub(began); took > 2*time.Second || atOnce > 2*goodbyeBurst*shards {
+			t.Errorf("%d at once, the last after %v", atOnce, took)
+		}
+	})
+}
+
 // A flusher that slept looks at deadlines from where it fell asleep; none may be lost on the way.
 func TestDeadlineThatIsSetAfterAPauseIsKept(t *testing.T) {
 	inBubble(t, Config{}, func(t *testing.T, h *house) {

@@ -133,6 +133,13 @@ var lost = goodbye{code: 1006, reason: "connection_lost", cut: true}
 func (c *conn) depart(s *shard, now int64) {
 	e := c.end
 	if e.cutAt == 0 {
+		if e.turn == 0 && !e.peerOut && e.code != lost.code && e.frame == nil {
+			e.turn = s.turn(now)
+		}
+		if e.turn > now && !e.peerOut {
+			s.later(c, e.turn, now)
+			return
+		}
 		e.cutAt = now + lingering.Milliseconds()
 		if len(c.flush.rest) > 0 && e.cut {
 			c.leave(s, true) // in the middle of a frame no goodbye can be said

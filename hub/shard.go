@@ -38,11 +38,12 @@ type shard struct {
 	scratch      []byte
 	kernel       *kernelWrite
 	delivered    uint64
+	lastTurn     float64 // when the last goodbye's turn is, in milliseconds
 }
 
 func newShard(h *Hub, number int) *shard {
 	return &shard{hub: h, number: number, wake: make(chan struct{}, 1), fine: newWheel(fineStep, fineSteps), coarse: newWheel(coarseStep, coarseSteps),
-		scratch: make([]byte, 0, 4*maxPrices), kernel: newKernelWrite()}
+		scratch: make([]byte, 0, 4*maxPrices), kernel: newKernelWrite(), lastTurn: -goodbyeBurst / goodbyesPerMS}
 }
 
 // add gives c a number and its first visit; the caller holds c.mu.
@@ -230,4 +231,17 @@ func (s *shard) remove(c *conn) {
 	s.urgent.clear(c.index)
 	s.conns[c.index] = nil
 	s.free = append(s.free, c.index)
+}
+
+// Goodbyes are paced: when ten thousand are said at once, ten thousand readers wake at once, and those
+// who stay wait behind them. The marks have stopped all data already, so nothing is lost by the wait.
+const (
+	goodbyesPerMS = 6.0
+	goodbyeBurst  = 64
+)
+
+// turn is when the next goodbye may be said; the flusher calls it once for each.
+func (s *shard) turn(now int64) int64 {
+	s.lastTurn = max(s.lastTurn+1.0/goodbyesPerMS, float64(now)-goodbyeBurst/goodbyesPerMS)
+	return int64(s.lastTurn)
 }
