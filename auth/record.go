@@ -11,8 +11,7 @@ import (
 // sessionRecord is a session as PostgreSQL remembers it.
 type sessionRecord struct {
 	Session
-	via   Via
-	email string
+	via Via
 }
 
 // isLive is what the record knows; Redis may know that the session is gone.

@@ -21,11 +21,7 @@ func (c *conn) read() {
 	c.conclude(err)
 }
 
-var (
-	errTooLarge    = errors.New("hub: message too large")
-	errInvalidText = errors.New("hub: text is not UTF-8")
-	errBinary      = errors.New("hub: binary message")
-)
+var errTooLarge = errors.New("hub: message too large")
 
 // receive takes one message. After the end it only looks for the peer's close.
 func (c *conn) receive() error {

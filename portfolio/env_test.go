@@ -36,7 +36,6 @@ type world struct {
 	book   *prices.Book
 	past   *prices.Service
 	server *Service
-	n      uint64
 }
 
 func migrate(ctx context.Context, ownerURL, runtimeURL string) error {
@@ -242,17 +241,6 @@ func (w *world) watch(s *Service, p auth.Principal, id string, since int64) (*vi
 	}
 	w.t.Cleanup(watching.Stop)
 	return v, watching
-}
-
-// http serves the operations for one user.
-func (w *world) http(p auth.Principal) *httptest.Server {
-	mux := http.NewServeMux()
-	for _, o := range w.server.Operations() {
-		mux.Handle(o.Method+" "+o.Path, o.Handler(func(*http.Request) (auth.Principal, error) { return p, nil }))
-	}
-	s := httptest.NewServer(mux)
-	w.t.Cleanup(s.Close)
-	return s
 }
 
 func closeOf(symbol string, day time.Time, price string) prices.Close {

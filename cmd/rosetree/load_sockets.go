@@ -18,7 +18,6 @@ type loadCounts struct {
 	messages atomic.Uint64
 	updates  atomic.Uint64
 	age      spread // of updates, since their tick was sent
-	closed   atomic.Int64
 }
 
 // receive counts one message.

@@ -174,11 +174,6 @@ func (w *world) deliver(t *Transaction) {
 	w.change(&in, w.heldAt(to, t.Symbol), rat(t.Quantity))
 }
 
-type key struct {
-	account string
-	symbol  prices.Symbol
-}
-
 func (w *world) heldAt(account string, s prices.Symbol) *big.Rat {
 	// Held is kept in shares of the last day, so that splits need no event here.
 	k := account + "/" + string(s)
