@@ -20,7 +20,7 @@ func TestMeasure_SessionValidation(t *testing.T) {
 	s.seedUser("ada@example.test", RoleUser)
 	_, g := s.login("ada@example.test", "bearer")
 	rdb := s.auth.rdb
-	atRate(t, "in the process", func() error { _, err, _ := s.ask(g.Tokens.Access); return err })
+	atRate(t, "in the process", func() error { _, _, err := s.ask(g.Tokens.Access); return err })
 	atRate(t, "bare Redis round trip", func() error { return rdb.Ping(context.Background()).Err() })
 	transport := &http.Transport{MaxIdleConnsPerHost: 100}
 	defer transport.CloseIdleConnections()

@@ -28,26 +28,23 @@ func (s *server) turn(change Override) {
 	}
 }
 
-//go:fix inline
-func ref[T any](v T) *T { return new(v) }
-
 // ask authenticates a credential without a network: what is timed is ours.
-func (s *server) ask(bearer string) (Principal, error, time.Duration) {
+func (s *server) ask(bearer string) (Principal, time.Duration, error) {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("Authorization", "Bearer "+bearer)
 	began := time.Now()
 	p, err := s.auth.Authenticate(r)
-	return p, err, time.Since(began)
+	return p, time.Since(began), err
 }
 
 // askBoth presents a session's cookie with the fallback beside it, as a browser does.
-func (s *server) askBoth(g grantView) (Principal, error, time.Duration) {
+func (s *server) askBoth(g grantView) (Principal, time.Duration, error) {
 	r := httptest.NewRequest("GET", "http://localhost/", nil)
 	r.AddCookie(&http.Cookie{Name: "rosetree", Value: g.Tokens.Access})
 	r.AddCookie(&http.Cookie{Name: "rosetree-fb", Value: g.Tokens.Fallback})
 	began := time.Now()
 	p, err := s.auth.Authenticate(r)
-	return p, err, time.Since(began)
+	return p, time.Since(began), err
 }
 
 func TestF1_AFrozenRedisIsAnsweredWithinBounds(t *testing.T) {
@@ -56,17 +53,17 @@ func TestF1_AFrozenRedisIsAnsweredWithinBounds(t *testing.T) {
 	_, g := s.login("ada@example.test", "bearer")
 	s.redis.Freeze(t)
 	defer s.redis.Thaw(t)
-	_, err, took := s.ask(g.Tokens.Access)
+	_, took, err := s.ask(g.Tokens.Access)
 	if code(err) != "unavailable" || took > timed(150*time.Millisecond) {
 		t.Errorf("the first answer: %v after %v", err, took)
 	}
-	p, err, took := s.askBoth(g)
+	p, took, err := s.askBoth(g)
 	if err != nil || !p.Degraded || took > timed(150*time.Millisecond) {
 		t.Errorf("with the fallback: %+v %v after %v", p, err, took)
 	}
 	var all []time.Duration
 	for range 300 {
-		_, _, took := s.ask(g.Tokens.Access)
+		_, took, _ := s.ask(g.Tokens.Access)
 		all = append(all, took)
 	}
 	slices.Sort(all)
@@ -103,15 +100,15 @@ func TestF2_TheFallbackCountsOnlyWhileRevocationsAreHeard(t *testing.T) {
 	s, postgres := cutServer(t, sessionsOn, env.Redis(t), env.Database(t, migrate))
 	s.seedUser("ada@example.test", RoleUser)
 	_, g := s.login("ada@example.test", "bearer")
-	if _, err, _ := s.ask(g.Tokens.Fallback); code(err) != "unauthenticated" {
+	if _, _, err := s.ask(g.Tokens.Fallback); code(err) != "unauthenticated" {
 		t.Errorf("while Redis answers: %v", err)
 	}
 	s.redis.Freeze(t)
 	defer s.redis.Thaw(t)
-	s.within(timed(3*time.Second), "the fallback to count", func() bool { p, err, _ := s.ask(g.Tokens.Fallback); return err == nil && p.Degraded })
+	s.within(timed(3*time.Second), "the fallback to count", func() bool { p, _, err := s.ask(g.Tokens.Fallback); return err == nil && p.Degraded })
 	postgres.Cut()
 	cut := time.Now()
-	s.within(timed(3500*time.Millisecond), "the fallback to be refused", func() bool { _, err, _ := s.ask(g.Tokens.Fallback); return code(err) == "unavailable" })
+	s.within(timed(3500*time.Millisecond), "the fallback to be refused", func() bool { _, _, err := s.ask(g.Tokens.Fallback); return code(err) == "unavailable" })
 	if took := time.Since(cut); took > timed(2500*time.Millisecond) {
 		t.Errorf("refused %v after PostgreSQL was gone", took)
 	}
@@ -126,13 +123,13 @@ func TestF3_WhatWasRevokedStaysRevokedWithoutRedisAndAfterARestart(t *testing.T)
 	s.redis.Freeze(t)
 	defer s.redis.Thaw(t)
 	for _, one := range []*server{s, joinServer(t, sessionsOn, s.redis, s.db)} {
-		one.within(timed(3*time.Second), "the fallback of a live session to count", func() bool { _, err, _ := one.ask(live.Tokens.Fallback); return err == nil })
+		one.within(timed(3*time.Second), "the fallback of a live session to count", func() bool { _, _, err := one.ask(live.Tokens.Fallback); return err == nil })
 		for name, raw := range map[string]string{"fallback": g.Tokens.Fallback, "companion": g.Tokens.Legacy} {
-			if _, err, _ := one.ask(raw); code(err) != "session_revoked" {
+			if _, _, err := one.ask(raw); code(err) != "session_revoked" {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if _, err, _ := one.askBoth(g); err == nil {
+		if _, _, err := one.askBoth(g); err == nil {
 			t.Error("the session's cookies are accepted")
 		}
 	}
@@ -144,7 +141,7 @@ func TestF4_WhoeverWasAcceptedWithoutRedisIsNoAdministrator(t *testing.T) {
 	_, g := s.login("root@example.test", "bearer")
 	s.redis.Freeze(t)
 	defer s.redis.Thaw(t)
-	s.within(timed(3*time.Second), "the fallback to count", func() bool { _, err, _ := s.ask(g.Tokens.Fallback); return err == nil })
+	s.within(timed(3*time.Second), "the fallback to count", func() bool { _, _, err := s.ask(g.Tokens.Fallback); return err == nil })
 	c := s.program(g.Tokens.Fallback)
 	c.want(503, "unavailable", "GET", "/api/admin/sessions", nil)
 	c.want(503, "unavailable", "DELETE", "/api/admin/users/"+string(root.ID)+"/sessions", map[string]string{"reason": "test"})
@@ -166,7 +163,7 @@ func TestF5_RecoveryClosesTheSocketsOfWhatIsGone(t *testing.T) {
 		var p Principal
 		s.within(timed(3*time.Second), "the fallback to count", func() (ok bool) {
 			var err error
-			p, err, _ = s.ask(g.Tokens.Fallback)
+			p, _, err = s.ask(g.Tokens.Fallback)
 			return err == nil
 		})
 		ended[name] = make(chan End, 1)
@@ -238,7 +235,7 @@ func TestF6_FlipUnderLoadSignsNobodyOut(t *testing.T) {
 						continue
 					}
 					f.held = append(f.held, g.Access)
-					p, err, _ := one.ask(g.Access)
+					p, _, err := one.ask(g.Access)
 					if err != nil {
 						fail("first use", err)
 						continue
@@ -252,7 +249,7 @@ func TestF6_FlipUnderLoadSignsNobodyOut(t *testing.T) {
 					continue
 				}
 				requests.Add(1)
-				if _, err, _ := one.ask(f.held[rand.IntN(len(f.held))]); err != nil {
+				if _, _, err := one.ask(f.held[rand.IntN(len(f.held))]); err != nil {
 					fail("request", err)
 				}
 			}
@@ -315,7 +312,7 @@ func TestF7_ARollbackReachesTheLastServerInTwoSeconds(t *testing.T) {
 	t.Logf("from the command to the last server: %v", time.Since(began).Round(time.Millisecond))
 	for _, s := range servers {
 		for name, raw := range map[string]string{"session": g.Tokens.Access, "companion": g.Tokens.Legacy, "fallback": g.Tokens.Fallback} {
-			if _, err, _ := s.ask(raw); err != nil {
+			if _, _, err := s.ask(raw); err != nil {
 				t.Errorf("%s in rollback: %v", name, err)
 			}
 		}
@@ -452,10 +449,10 @@ func TestProvision_AHundredFirstContactsMakeOneUser(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 100 {
 		wg.Go(func() {
-			p, err, _ := servers[i%2].ask(raw)
+			p, _, err := servers[i%2].ask(raw)
 			for try := 0; try < 10 && code(err) == "unavailable"; try++ {
 				time.Sleep(200 * time.Millisecond)
-				p, err, _ = servers[i%2].ask(raw)
+				p, _, err = servers[i%2].ask(raw)
 			}
 			if err != nil || p.Role != RoleAdmin || p.Via != ViaLegacy {
 				t.Errorf("%+v %v", p, err)
@@ -488,7 +485,7 @@ func TestF10_AStalledShadowChangesNoAnswer(t *testing.T) {
 	<-stalled
 	var worst time.Duration
 	for range 2 * shadowQueue {
-		if _, err, took := s.ask(raw); err != nil {
+		if _, took, err := s.ask(raw); err != nil {
 			t.Fatal(err)
 		} else {
 			worst = max(worst, took)
@@ -507,7 +504,7 @@ func TestShadow_ComparesAfterTheAnswer(t *testing.T) {
 	if g.Auth != ViaLegacy {
 		t.Fatalf("%+v", g)
 	}
-	p, err, _ := s.ask(g.Tokens.Access)
+	p, _, err := s.ask(g.Tokens.Access)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -543,7 +540,7 @@ func TestF11_ALockdownLeavesAdministratorsAlone(t *testing.T) {
 	user, gu := s.login("ada@example.test", "bearer")
 	ends := map[string]chan End{"admin": make(chan End, 1), "user": make(chan End, 1)}
 	for name, raw := range map[string]string{"admin": ga.Tokens.Access, "user": gu.Tokens.Access} {
-		p, err, _ := s.ask(raw)
+		p, _, err := s.ask(raw)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -568,7 +565,7 @@ func TestF11_ALockdownLeavesAdministratorsAlone(t *testing.T) {
 	admin.want(200, "", "GET", "/api/admin/sessions", nil)
 	s.login("root@example.test", "bearer")
 	after := joinServer(t, sessionsOn, s.redis, s.db) // a restart does not end it
-	if _, err, _ := after.ask(gu.Tokens.Access); code(err) != "locked_down" {
+	if _, _, err := after.ask(gu.Tokens.Access); code(err) != "locked_down" {
 		t.Errorf("after a restart: %v", err)
 	}
 	if len(ends["admin"]) != 0 {
@@ -625,17 +622,17 @@ func TestLegacy_TheIssuersOutageIsNotOurs(t *testing.T) {
 		return i.sign(t, jwt.SigningMethodRS256, i.rsa, kid, legacyClaimsOf(uuid.NewString()))
 	}
 	i.down.Store(true)
-	if _, err, _ := s.ask(token("rsa-1")); code(err) != "unavailable" {
+	if _, _, err := s.ask(token("rsa-1")); code(err) != "unavailable" {
 		t.Errorf("without any key: %v", err)
 	}
 	i.down.Store(false)
 	s.auth.legacy.keys.tried = time.Time{}
-	if _, err, _ := s.ask(token("rsa-1")); err != nil {
+	if _, _, err := s.ask(token("rsa-1")); err != nil {
 		t.Errorf("the first key: %v", err)
 	}
 	i.down.Store(true)
 	s.auth.legacy.keys.fetched = time.Now().Add(-time.Hour)
-	if _, err, _ := s.ask(token("rsa-1")); err != nil {
+	if _, _, err := s.ask(token("rsa-1")); err != nil {
 		t.Errorf("a known key in an outage: %v", err)
 	}
 	i.down.Store(false)
@@ -644,10 +641,10 @@ func TestLegacy_TheIssuersOutageIsNotOurs(t *testing.T) {
 	s.auth.legacy.keys.mu.Lock()
 	s.auth.legacy.keys.tried = time.Time{}
 	s.auth.legacy.keys.mu.Unlock()
-	if _, err, _ := s.ask(token("rsa-2")); err != nil {
+	if _, _, err := s.ask(token("rsa-2")); err != nil {
 		t.Errorf("a rotated key: %v", err)
 	}
-	if _, err, _ := s.ask(token("rsa-1")); code(err) != "unauthenticated" {
+	if _, _, err := s.ask(token("rsa-1")); code(err) != "unauthenticated" {
 		t.Errorf("a key that was taken away: %v", err)
 	}
 	hits := i.hits.Load()
