@@ -27,6 +27,7 @@ func TestFreshnessIsByClassAndSession(t *testing.T) {
 			{"BTC-USD", "2026-11-21 12:00:00", "2026-11-21 12:05:01", Stale},
 			{"BTC-USD", "2026-11-19 12:00:00", "2026-11-21 12:05:01", Stale},
 			{"EUR-USD", "2026-11-20 21:59:50", "2026-11-21 12:00:00", Closed}, // the weekend of currencies
+			{"EUR-USD", "2026-11-20 21:59:50", "2026-11-20 23:00:00", Closed}, // it begins on Friday at 17:00 in New York
 			{"EUR-USD", "2026-11-20 21:59:50", "2026-11-22 23:00:00", Stale},  // Sunday evening they trade again
 			{"AAPL", "2026-11-20 20:59:00", "2026-11-20 21:00:00", Live},
 			{"AAPL", "2026-11-20 20:30:00", "2026-11-20 20:35:00", Stalled},
