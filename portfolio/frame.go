@@ -2,6 +2,8 @@ package portfolio
 
 import (
 	"context"
+	"math/big"
+	"sync"
 	"time"
 
 	"rosetree/portfolio/ledger"
@@ -92,9 +94,7 @@ func (l *live) moves(b *valuation) (moved []int, renew bool) {
 		r := &b.rows[i]
 		st := r.ticker.state()
 		if st.generation != r.seen {
-			if !st.day.Equal(r.day) || st.previous.Valid != r.before.Valid || st.previous.Valid && !st.previous.Decimal.Equal(r.before.Decimal) {
-				renew = true
-			}
+			renew = renew || st.session != r.session
 			r.seen = st.generation
 			b.price(r, st)
 		} else if !b.slots[r.slot].moved {
@@ -121,7 +121,7 @@ func (l *live) quick(b *valuation, moved []int) (v Valuation, ok bool) {
 		}
 		total, s.rate = total.plus(worth), rate
 	}
-	p := printer{buf: l.text[:0]}
+	p := printer{buf: l.text[:0], spots: l.spots[:0]}
 	v = Valuation{Version: l.settings.version, Holdings: make([]Mark, len(moved)), Totals: b.fixedTotals, T: time.Now().UnixMilli()}
 	for k, i := range moved {
 		if !p.mark(&v.Holdings[k], b, &b.rows[i]) {
@@ -132,7 +132,7 @@ func (l *live) quick(b *valuation, moved []int) (v Valuation, ok bool) {
 		return v, false
 	}
 	p.finish()
-	l.text = p.buf
+	l.text, l.spots = p.buf, p.spots
 	return v, true
 }
 
@@ -159,8 +159,10 @@ func (p *printer) money(to *Figure, f fixed, scale, places int) bool {
 
 func (p *printer) finish() {
 	text := string(p.buf)
-	for _, s := range p.spots {
+	for i := range p.spots {
+		s := &p.spots[i]
 		*s.to = Figure(text[s.from:s.past])
+		s.to = nil // the scratch must not keep a frame alive
 	}
 }
 
@@ -191,7 +193,7 @@ func (p *printer) totals(t *Totals, b *valuation, worth fixed) bool {
 	}
 	t.DayChange, t.DayChangePct = "", ""
 	if !b.reference.null { // where it is not known, the rest still is
-		t.DayChangePct = b.dayPercent(worth)
+		p.dayPercent(&t.DayChangePct, b, worth)
 		if !p.money(&t.DayChange, worth.less(b.reference), baseScale, b.places) {
 			return false
 		}
@@ -202,8 +204,44 @@ func (p *printer) totals(t *Totals, b *valuation, worth fixed) bool {
 }
 
 // dayPercent is the day change in per cent of what was there when the day began.
-func (b *valuation) dayPercent(worth fixed) Figure {
-	return percent(ledger.Amount{Value: worth.exact(baseScale)}.Sub(b.dayBase), b.dayStart)
+func (p *printer) dayPercent(to *Figure, b *valuation, worth fixed) {
+	if b.reference.more || !b.start.ok || b.start.more || b.start.floor.hi <= 0 && b.start.floor.lo == 0 {
+		*to = percent(ledger.Amount{Value: worth.exact(baseScale)}.Sub(b.dayBase), b.dayStart)
+		return
+	}
+	q := quotients.Get().(*quotient)
+	defer quotients.Put(q)
+	day := worth.minus(b.reference.floor)
+	// ⌊(2·10⁴·|day| + start) / (2·start)⌋: hundredths of a per cent, half away from zero
+	q.set(&q.num, day)
+	q.set(&q.den, b.start.floor)
+	q.num.Mul(&q.num, twentyThousand)
+	q.num.Add(&q.num, &q.den)
+	q.den.Lsh(&q.den, 1)
+	q.num.QuoRem(&q.num, &q.den, &q.rest)
+	n := q.num.Int64()
+	if day.hi < 0 {
+		n = -n
+	}
+	from := len(p.buf)
+	p.buf = appendFixed(p.buf, n, 2)
+	p.spots = append(p.spots, spot{to, from, len(p.buf)})
+}
+
+// quotient is room for one division, used again so that a frame does not fill the heap.
+type quotient struct{ num, den, rest, low big.Int }
+
+var (
+	quotients      = sync.Pool{New: func() any { return new(quotient) }}
+	twentyThousand = big.NewInt(20_000)
+)
+
+// set makes n the size of f.
+func (q *quotient) set(n *big.Int, f fixed) {
+	hi, lo := f.abs()
+	n.SetUint64(hi)
+	n.Lsh(n, 64)
+	n.Or(n, q.low.SetUint64(lo))
 }
 
 // exact makes the same valuation with fractions: slower, without limits.

@@ -41,6 +41,7 @@ type live struct {
 	turn     uint64 // which part of a frame is this portfolio's; fixed
 	moved    []int  // scratch of frame
 	text     []byte // scratch of frame
+	spots    []spot // scratch of frame
 	catching bool   // a goroutine is reading the news …
 	again    bool   // … and more has come
 }

@@ -23,6 +23,7 @@ type ticker struct {
 // ticked is one state of a ticker; immutable.
 type ticked struct {
 	generation uint64 // grows with every change, of the freshness too; 0 is no price
+	session    uint64 // grows when the day change begins to count from another close
 	n          uint64
 	quoted
 	units int64  // price in 1e-8
@@ -48,8 +49,15 @@ func (t *ticker) set(q quoted, n uint64) {
 		return
 	}
 	s := &ticked{generation: old.generation + 1, n: n, quoted: q, shown: price(ledger.FromDecimal(q.price))}
+	if s.session = old.session; !q.day.Equal(old.quoted.day) || !samePrevious(q.previous, old.previous) {
+		s.session++
+	}
 	s.units, s.exact = units(q.price)
 	t.newest.Store(s)
+}
+
+func samePrevious(a, b decimal.NullDecimal) bool {
+	return a.Valid == b.Valid && (!a.Valid || a.Decimal.Equal(b.Decimal))
 }
 
 // age gives the price the freshness that it has by now.

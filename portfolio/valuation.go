@@ -2,7 +2,6 @@ package portfolio
 
 import (
 	"slices"
-	"time"
 
 	"github.com/shopspring/decimal"
 
@@ -19,26 +18,26 @@ type valuation struct {
 	// Exact constants of this version, in the base currency.
 	cost, reference, cash, pnl constant      // pnl: cost − realised − income + charges
 	dayBase, dayStart          ledger.Amount // what the day change is less, and per cent of
+	start                      constant      // dayStart in 1e-28
 	fixedTotals                Totals        // what no price moves, as shown
 	places                     int
 	frames                     int
 }
 
-// row is one open holding.
+// row is one open holding. What every frame reads stands first, within one line of the cache.
 type row struct {
-	ticker *ticker
-	slot   int
-	places int // of its currency's minor unit
-	seen   uint64
-	fresh  Freshness
-	day    time.Time
-	before decimal.NullDecimal
+	ticker  *ticker
+	seen    uint64 // the ticker's generation that was shown
+	session uint64
+	units   int64 // quantity · multiplier in 1e-8
+	value   fixed // in 1e-16; part of the slot's sum
+	slot    int32
+	exact   bool // units says it all
+	priced  bool
+	known   bool // its constants are known and fit
 
-	units     int64 // quantity · multiplier in 1e-8
-	exact     bool  // units says it all
-	value     fixed // in 1e-16; part of the slot's sum
-	priced    bool
-	known     bool     // its constants are known and fit
+	places    int // of its currency's minor unit
+	fresh     Freshness
 	cost      constant // in 1e-16 of the holding's currency
 	costBase  constant // in 1e-28
 	reference constant // in 1e-28: worth when the day began, plus what was bought since
@@ -72,6 +71,7 @@ func (l *live) revalue() {
 	if t.bought.Value.Sign() > 0 {
 		b.dayStart.Value = b.dayStart.Value.Add(t.bought.Value)
 	}
+	b.start = newConstant(b.dayStart, baseScale)
 	for _, x := range list {
 		if !x.quantity.IsZero() {
 			b.rows = append(b.rows, l.row(b, x))
@@ -117,7 +117,7 @@ func (l *live) ticker(symbol prices.Symbol) *ticker {
 func negative(a ledger.Amount) ledger.Amount { return ledger.Amount{}.Sub(a) }
 
 func (l *live) row(b *valuation, x *valued) row {
-	r := row{ticker: l.ticker(x.inst.Symbol), places: int(minorUnit(x.currency)), slot: l.slot(b, x.currency)}
+	r := row{ticker: l.ticker(x.inst.Symbol), places: int(minorUnit(x.currency)), slot: int32(l.slot(b, x.currency))}
 	r.units, r.exact = units(x.quantity.Mul(ledger.FromDecimal(x.multiplier())).Decimal(18))
 	if r.exact && x.quantity.Mul(ledger.FromDecimal(x.multiplier())).Cmp(ledger.FromDecimal(decimal.New(r.units, -unitScale))) != 0 {
 		r.exact = false
@@ -126,7 +126,7 @@ func (l *live) row(b *valuation, x *valued) row {
 	r.reference = newConstant(x.reference.Add(x.bought), baseScale)
 	r.known = r.cost.ok && r.costBase.ok
 	st := r.ticker.state()
-	r.seen, r.fresh, r.day, r.before = st.generation, st.freshness, st.day, st.previous
+	r.seen, r.fresh, r.session = st.generation, st.freshness, st.session
 	b.slots[r.slot].unpriced++
 	b.price(&r, st)
 	return r
