@@ -62,6 +62,22 @@ type stepUpBody struct {
 	Password string `json:"password"`
 }
 
+// importQuery stands in the query: the body is the file itself.
+type importQuery struct {
+	Portfolio   string `json:"portfolio"`
+	Account     string `json:"account"`
+	Format      string `json:"format"`
+	Template    string `json:"template"`
+	FileName    string `json:"file_name"`
+	DryRun      bool   `json:"dry_run"`
+	SkipInvalid bool   `json:"skip_invalid"`
+}
+
+type exportQuery struct {
+	Portfolio string `json:"portfolio"`
+	Format    string `json:"format"`
+}
+
 type tokens struct {
 	Access    string    `json:"access"`
 	ExpiresAt time.Time `json:"expires_at"`
@@ -111,8 +127,8 @@ var rawRoutes = []route{
 	{http.MethodPost, "/api/auth/step-up", "auth.step_up", "Proves the password again, for acts that answer step_up_required", 200, reflect.TypeFor[stepUpBody](), reflect.TypeFor[grant](), false},
 	{http.MethodPost, "/api/auth/erase", "auth.erase", "Deletes the account and everything in it; its sessions end", 204, reflect.TypeFor[eraseBody](), nil, false},
 	{http.MethodGet, "/api/auth/export", "auth.export", "Everything stored about the caller: JSON, or with ?format=csv a zip of one CSV file per table", 200, nil, nil, false},
-	{http.MethodPost, "/api/portfolios/{portfolio}/import", "portfolio.import", "Takes a file, all rows or none; dry_run shows the verdicts, skip_invalid leaves bad rows out; format or template says what it is", 200, nil, reflect.TypeFor[portfolio.ImportReport](), false},
-	{http.MethodGet, "/api/portfolios/{portfolio}/export", "portfolio.export", "All of a portfolio: JSON, or with ?format=csv its transactions", 200, nil, nil, false},
+	{http.MethodPost, "/api/portfolios/{portfolio}/import", "portfolio.import", "Takes a file, all rows or none; dry_run shows the verdicts, skip_invalid leaves bad rows out; format or template says what it is", 200, reflect.TypeFor[importQuery](), reflect.TypeFor[portfolio.ImportReport](), false},
+	{http.MethodGet, "/api/portfolios/{portfolio}/export", "portfolio.export", "All of a portfolio: JSON, or with ?format=csv its transactions", 200, reflect.TypeFor[exportQuery](), nil, false},
 	{http.MethodGet, "/api/health", "health", "Whether the server and what it needs work", 200, nil, reflect.TypeFor[health](), true},
 	{http.MethodGet, "/api/health/live", "health.live", "Whether the process runs", 200, nil, reflect.TypeFor[health](), true},
 	{http.MethodGet, "/api/health/ready", "health.ready", "Whether it takes callers", 200, nil, reflect.TypeFor[health](), true},

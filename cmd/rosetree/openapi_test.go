@@ -138,7 +138,7 @@ func (r route) describe(s *schemas) object {
 		o = o.with("security", []any{object{}})
 	}
 	parameters, body := r.split(s)
-	if r.method == http.MethodPost && strings.HasPrefix(r.path, "/api/portfolios") {
+	if r.method == http.MethodPost && strings.HasPrefix(r.path, "/api/portfolios") && !r.takesFile() {
 		parameters = append(parameters, object{{"name", "Idempotency-Key"}, {"in", "header"}, {"schema", object{{"type", "string"}}},
 			{"description", "Sent twice with one key it happens once."}})
 	}
@@ -148,6 +148,10 @@ func (r route) describe(s *schemas) object {
 	if len(body) > 0 {
 		o = o.with("requestBody", object{{"content", object{{"application/json", object{{"schema",
 			object{{"type", "object"}, {"additionalProperties", false}, {"properties", body}}}}}}}})
+	}
+	if r.takesFile() {
+		file := object{{"schema", object{{"type", "string"}, {"format", "binary"}}}}
+		o = o.with("requestBody", object{{"required", true}, {"content", object{{"text/csv", file}, {"application/json", file}}}})
 	}
 	return o.with("responses", object{{strconv.Itoa(r.status), r.answer(s)}, {"default", object{{"$ref", "#/components/responses/Problem"}}}})
 }
@@ -168,7 +172,7 @@ func (r route) split(s *schemas) (parameters []any, body object) {
 		switch {
 		case inPath:
 			parameters = append(parameters, object{{"name", f.name}, {"in", "path"}, {"required", true}, {"schema", schema}})
-		case r.method == http.MethodGet, r.method == http.MethodDelete && t.Kind() == reflect.Bool:
+		case r.method == http.MethodGet, r.takesFile(), r.method == http.MethodDelete && t.Kind() == reflect.Bool:
 			parameters = append(parameters, object{{"name", f.name}, {"in", "query"}, {"schema", schema}})
 		default:
 			body = body.with(f.name, schema)
@@ -176,6 +180,9 @@ func (r route) split(s *schemas) (parameters []any, body object) {
 	}
 	return parameters, body
 }
+
+// takesFile is true where the body is a file and no JSON object.
+func (r route) takesFile() bool { return strings.HasSuffix(r.path, "/import") }
 
 func (r route) answer(s *schemas) object {
 	if r.output == nil || r.output == reflect.TypeFor[api.None]() {
