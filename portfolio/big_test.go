@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rosetree/auth"
 )
 
 // TestALongHistory measures 20,000 transactions in 60 symbols over 8 years on a real database: the first
@@ -38,7 +40,11 @@ func TestALongHistory(t *testing.T) {
 	if report, problem := w.send(ana, id, "", b.String()); problem != nil || report.Added != 20_000 || len(report.Oversold) > 0 {
 		t.Fatal(report.Added, report.Oversold, problem)
 	}
-	server := w.http(ana).URL + "/api/portfolios/" + id
+	mux := http.NewServeMux()
+	for _, o := range w.server.Operations() {
+		mux.Handle(o.Method+" "+o.Path, o.Handler(func(*http.Request) (auth.Principal, error) { return ana, nil }))
+	}
+	server := newServer(t, mux) + "/api/portfolios/" + id
 	get := func(path string) {
 		r, err := http.Get(server + path)
 		if err != nil {
