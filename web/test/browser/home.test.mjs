@@ -24,14 +24,17 @@ async function home(n = 0) {
 const texts = (selector) => p.locator(selector).allTextContents();
 const symbols = async () => p.locator('[data-row]').evaluateAll((rows) => rows.map((r) => r.getAttribute('data-row')));
 
+/** Rows are drawn after the click, by the browser's next frame. @param {(string|null)[]} wanted */
+const inOrder = (wanted) => p.waitForFunction((/** @type {string} */ w) => [...document.querySelectorAll('[data-row]')].map((r) => r.getAttribute('data-row')).join() === w, wanted.join());
+
 test('sort, filter, group and columns', async () => {
   await home();
   await p.click('th button:has-text("Symbol")');
-  const ascending = await symbols();
-  assert.deepEqual(ascending, [...ascending].sort());
+  const ascending = (await symbols()).sort();
+  await inOrder(ascending);
   assert.equal(await p.getAttribute('th:has(button:has-text("Symbol"))', 'aria-sort'), 'ascending');
   await p.click('th button:has-text("Symbol")');
-  assert.deepEqual(await symbols(), [...ascending].reverse());
+  await inOrder([...ascending].reverse());
   await p.fill('.holdings input[type=search]', String(ascending[0]));
   await p.waitForFunction(() => document.querySelectorAll('[data-row]').length === 1);
   await p.fill('.holdings input[type=search]', '');
