@@ -40,7 +40,8 @@ export function Dialog({ title, close, kind = 'sheet', alert = false, children }
   </dialog>`;
 }
 
-/** @param {{label:string, name:string, error?:any, hint?:string, children?:any}} p an input with its label and what is wrong with it */
+/** @param {{label:string, name:string, error?:any, hint?:string, children?:any}} p an input with its label and what is wrong with it.
+ * It begins with defaultValue: a value would be written back over what was typed each time the form is drawn anew. */
 export function Field({ label, name, error, hint, children, ...rest }) {
   const bad = error?.field === name;
   return html`<div class=${bad ? 'field bad' : 'field'}><label for=${`f-${name}`}>${label}</label>

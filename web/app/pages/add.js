@@ -33,13 +33,14 @@ function SymbolField({ value, error, onPick }) {
     const hit = list.find((/** @type {any} */ i) => i.symbol === q.toUpperCase());
     if (hit) onPick(hit);
   };
-  return html`<${Field} label="Symbol" name="symbol" error=${error} required autofocus autocomplete="off" autocapitalize="characters" spellcheck=${false} list="symbols" value=${value} onInput=${(/** @type {any} */ e) => search(e.target.value.trim())} />
+  return html`<${Field} label="Symbol" name="symbol" error=${error} required autofocus autocomplete="off" autocapitalize="characters" spellcheck=${false} list="symbols" defaultValue=${value} onInput=${(/** @type {any} */ e) => search(e.target.value.trim())} />
     <datalist id="symbols">${found.map((i) => html`<option key=${i.symbol} value=${i.symbol}>${i.name}</option>`)}</datalist>`;
 }
 
-/** @param {Record<string, string>} f @param {string} type */
-function body(f, type) {
-  const out = /** @type {Record<string, any>} */ ({ account: f.account || undefined, type, currency: f.currency.toUpperCase(), executed_at: new Date(f.executed_at).toISOString(), note: f.note });
+/** @param {Record<string, string>} f @param {string} type @param {Record<string, any>} initial what the form began with: an edit keeps the account and the seconds that it did not touch */
+function body(f, type, initial) {
+  const when = initial.id && f.executed_at === local(initial.executed_at) ? initial.executed_at : new Date(f.executed_at).toISOString();
+  const out = /** @type {Record<string, any>} */ ({ account: f.account || initial.account, type, currency: f.currency.toUpperCase(), executed_at: when, note: f.note });
   if (!symbolless.includes(type)) out.symbol = f.symbol.trim().toUpperCase();
   for (const name of ['quantity', 'price', 'amount', 'fee', 'tax', 'fx_rate']) if (decimal(f[name])) out[name] = decimal(f[name]);
   return out;
@@ -58,7 +59,7 @@ export function AddTransaction({ initial, close, done, remove }) {
     if (price.current && !price.current.value && i.price) price.current.value = i.price;
   };
   const form = useForm(async (f) => {
-    const tx = body(f, type);
+    const tx = body(f, type, initial);
     const made = await client.call(edit ? 'transaction.update' : 'transaction.add', { portfolio, ...(edit && { transaction: initial.id }), ...tx }, { idempotencyKey: key.current });
     toast(edit ? 'Transaction changed' : `${types.find(([k]) => k === type)?.[1]} added`, 'Undo', () => client.call('transaction.undo', { portfolio, transaction: made.id }, { idempotencyKey: crypto.randomUUID() }).then(done, (e) => toast(e.message)));
     close();
@@ -68,14 +69,14 @@ export function AddTransaction({ initial, close, done, remove }) {
   return html`<${Dialog} title=${edit ? 'Edit transaction' : 'Add a transaction'} close=${close}><form class="stack" onSubmit=${form.submit}>
     <div class="grid2"><${Field} label="Type" name="type" error=${e}><select id="f-type" name="type" value=${type} onChange=${(/** @type {any} */ ev) => setType(ev.target.value)}>${types.map(([k, text]) => html`<option key=${k} value=${k}>${text}</option>`)}</select><//>
       ${symbolless.includes(type) ? html`<span></span>` : html`<div class="field"><${SymbolField} value=${initial.symbol} error=${e} onPick=${picked} /></div>`}</div>
-    ${trade ? html`<div class="grid2"><${Field} label="Quantity" name="quantity" inputmode="decimal" required value=${initial.quantity} error=${e} />
-        <${Field} label="Price" name="price" error=${e}><input id="f-price" name="price" ref=${price} inputmode="decimal" required=${['buy', 'sell'].includes(type)} value=${initial.price} aria-invalid=${e?.field === 'price' ? 'true' : undefined} /><//></div>`
-      : html`<${Field} label="Amount" name="amount" inputmode="decimal" required value=${initial.amount} error=${e} />`}
-    <div class="grid2"><${Field} label="Currency" name="currency" error=${e}><input id="f-currency" name="currency" ref=${currency} required pattern="[A-Za-z]{3}" maxlength="3" value=${initial.currency ?? summary.value?.base_currency ?? 'USD'} /><//>
-      <${Field} label="Date and time" name="executed_at" type="datetime-local" required value=${local(initial.executed_at)} error=${e} /></div>
-    <div class="grid2"><${Field} label="Fee" name="fee" inputmode="decimal" placeholder="0" value=${initial.fee === '0' ? '' : initial.fee} error=${e} /><${Field} label="Tax" name="tax" inputmode="decimal" placeholder="0" value=${initial.tax === '0' ? '' : initial.tax} error=${e} /></div>
+    ${trade ? html`<div class="grid2"><${Field} label="Quantity" name="quantity" inputmode="decimal" required defaultValue=${initial.quantity} error=${e} />
+        <${Field} label="Price" name="price" error=${e}><input id="f-price" name="price" ref=${price} inputmode="decimal" required=${['buy', 'sell'].includes(type)} defaultValue=${initial.price} aria-invalid=${e?.field === 'price' ? 'true' : undefined} /><//></div>`
+      : html`<${Field} label="Amount" name="amount" inputmode="decimal" required defaultValue=${initial.amount} error=${e} />`}
+    <div class="grid2"><${Field} label="Currency" name="currency" error=${e}><input id="f-currency" name="currency" ref=${currency} required pattern="[A-Za-z]{3}" maxlength="3" defaultValue=${initial.currency ?? summary.value?.base_currency ?? 'USD'} /><//>
+      <${Field} label="Date and time" name="executed_at" type="datetime-local" required defaultValue=${local(initial.executed_at)} error=${e} /></div>
+    <div class="grid2"><${Field} label="Fee" name="fee" inputmode="decimal" placeholder="0" defaultValue=${initial.fee === '0' ? '' : initial.fee} error=${e} /><${Field} label="Tax" name="tax" inputmode="decimal" placeholder="0" defaultValue=${initial.tax === '0' ? '' : initial.tax} error=${e} /></div>
     <div class="grid2"><${Field} label="Account" name="account" error=${e}><select id="f-account" name="account">${accounts.map((a) => html`<option key=${a.id} value=${a.id} selected=${a.id === initial.account}>${a.name}</option>`)}</select><//>
-      <${Field} label="Note" name="note" maxlength="500" value=${initial.note} error=${e} /></div>
+      <${Field} label="Note" name="note" maxlength="500" defaultValue=${initial.note} error=${e} /></div>
     <${Trouble} error=${e} fields=${['symbol', 'quantity', 'price', 'amount', 'currency', 'executed_at', 'fee', 'tax', 'note', 'account', 'type']} />
     <div class="foot">${remove && html`<button type="button" class="btn danger" onClick=${remove}>Delete</button><span class="grow"></span>`}<button type="button" class="btn" onClick=${close}>Cancel</button><button class="btn primary" disabled=${form.busy}>${edit ? 'Save' : 'Add'}</button></div></form><//>`;
 }

@@ -3,7 +3,7 @@ import { api, get, post } from '../api.js';
 import { load, summary } from '../portfolio.js';
 import { html, useState } from '../vendor/preact.js';
 
-const select = (/** @type {string} */ name, /** @type {any} */ value, /** @type {[string, string][]} */ options) => html`<select id=${`f-${name}`} name=${name} value=${value}>${options.map(([v, text]) => html`<option key=${v} value=${v} selected=${v === value}>${text}</option>`)}</select>`;
+const select = (/** @type {string} */ name, /** @type {any} */ value, /** @type {[string, string][]} */ options) => html`<select id=${`f-${name}`} name=${name}>${options.map(([v, text]) => html`<option key=${v} value=${v} selected=${v === value}>${text}</option>`)}</select>`;
 
 const methods = /** @type {[string, string][]} */ ([['average', 'Average'], ['fifo', 'First in, first out']]);
 
@@ -24,7 +24,7 @@ export function Manage({ close }) {
   if (!p) return null;
   if (editing) return html`<${Account} portfolio=${p.id} account=${editing} close=${() => edit(null)} done=${accounts.again} />`;
   return html`<${Dialog} title="Portfolio and accounts" close=${close}><form class="stack" onSubmit=${form.submit}>
-      <div class="grid2"><${Field} label="Name" name="name" required maxlength="80" value=${p.name} error=${form.error} /><${Field} label="Base currency" name="base_currency" required pattern="[A-Z]{3}" maxlength="3" value=${p.base_currency} error=${form.error} /></div>
+      <div class="grid2"><${Field} label="Name" name="name" required maxlength="80" defaultValue=${p.name} error=${form.error} /><${Field} label="Base currency" name="base_currency" required pattern="[A-Z]{3}" maxlength="3" defaultValue=${p.base_currency} error=${form.error} /></div>
       <div class="grid2"><${Field} label="Cost method" name="cost_method" error=${form.error}>${select('cost_method', p.cost_method, methods)}<//><${Field} label="Fees and taxes of trades" name="costs" error=${form.error}>${select('costs', p.costs, [['included', 'Part of the cost'], ['excluded', 'Shown apart']])}<//></div>
       <${Trouble} error=${form.error} fields=${['name', 'base_currency', 'cost_method', 'costs']} />
       <div class="foot"><${Delete} name=${p.name} act=${remove} /><span class="grow"></span><button class="btn primary" disabled=${form.busy}>Save</button></div></form>
@@ -50,9 +50,9 @@ function Account({ portfolio, account, close, done }) {
   });
   const remove = () => api('DELETE', `/api/portfolios/${portfolio}/accounts/${account.id}`).then(() => { done(); close(); }, (/** @type {any} */ e) => toast(e.message));
   return html`<${Dialog} title=${account.id ? 'Account' : 'New account'} close=${close}><form class="stack" onSubmit=${form.submit}>
-    <div class="grid2"><${Field} label="Name" name="name" required maxlength="80" autofocus value=${account.name} error=${form.error} /><${Field} label="Currency" name="currency" required pattern="[A-Z]{3}" maxlength="3" value=${account.currency} error=${form.error} /></div>
+    <div class="grid2"><${Field} label="Name" name="name" required maxlength="80" autofocus defaultValue=${account.name} error=${form.error} /><${Field} label="Currency" name="currency" required pattern="[A-Z]{3}" maxlength="3" defaultValue=${account.currency} error=${form.error} /></div>
     <div class="grid2"><${Field} label="Cost method" name="cost_method" error=${form.error}>${select('cost_method', account.cost_method ?? '', [['', 'As the portfolio'], ...methods])}<//><${Field} label="Selling more than is held" name="oversell" error=${form.error}>${select('oversell', account.oversell, [['reject', 'Is refused'], ['short', 'Is a short sale']])}<//></div>
-    <label class="check"><input type="checkbox" name="tracks_cash" checked=${account.tracks_cash} />Track the cash of this account</label>
+    <label class="check"><input type="checkbox" name="tracks_cash" defaultChecked=${account.tracks_cash} />Track the cash of this account</label>
     <${Trouble} error=${form.error} fields=${['name', 'currency', 'cost_method', 'oversell']} />
     <div class="foot">${account.id && html`<${Delete} name=${account.name} act=${remove} /><span class="grow"></span>`}<button type="button" class="btn" onClick=${close}>Back</button><button class="btn primary" disabled=${form.busy}>Save</button></div></form><//>`;
 }

@@ -52,6 +52,6 @@ function Rename({ session, close, done }) {
     done();
   });
   return html`<${Dialog} title="Rename device" close=${close}><form class="stack" onSubmit=${form.submit}>
-    <${Field} label="Name" name="name" required maxlength="80" value=${session.device?.name} autofocus error=${form.error} /><${Trouble} error=${form.error} fields=${['name']} />
+    <${Field} label="Name" name="name" required maxlength="80" defaultValue=${session.device?.name} autofocus error=${form.error} /><${Trouble} error=${form.error} fields=${['name']} />
     <div class="foot"><button class="btn primary" disabled=${form.busy}>Save</button></div></form><//>`;
 }

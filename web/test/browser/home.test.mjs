@@ -136,6 +136,31 @@ test('a line adds, undo takes back, edit changes, delete and undo bring back', a
   quiet(p);
 });
 
+test('what was typed before the accounts came is kept, and so is what was not touched', async () => {
+  await home(1);
+  await p.goto(`${d.url}/activity`);
+  await p.waitForSelector('tbody tr[data-row]');
+  const ledger = () => p.evaluate(async () => {
+    const { portfolios } = await (await fetch('/api/portfolios')).json();
+    const shown = document.querySelector('tbody tr[data-row]')?.getAttribute('data-row');
+    const lists = await Promise.all(portfolios.map((/** @type {any} */ f) => fetch(`/api/portfolios/${f.id}/transactions`).then((r) => r.json())));
+    return lists.flatMap((l) => l.transactions).find((/** @type {any} */ t) => t.id === shown);
+  });
+  const was = await ledger();
+  let answer = () => {};
+  const held = new Promise((r) => { answer = () => r(undefined); });
+  await p.route('**/accounts', async (r) => { await held; await r.continue(); });
+  await p.locator(`tr[data-row="${was.id}"] button[aria-label^=Edit]`).click();
+  await p.fill('dialog [name=note]', 'in a hurry');
+  answer();
+  await p.waitForSelector('dialog [name=account] option', { state: 'attached' });
+  await p.click('dialog button.primary');
+  await p.waitForSelector(`tr[data-row="${was.id}"]:has-text("in a hurry")`);
+  const is = await ledger();
+  assert.deepEqual([is.account, is.executed_at, is.note], [was.account, was.executed_at, 'in a hurry']);
+  quiet(p);
+});
+
 test('a field that is wrong says so, where it is', async () => {
   await home(1);
   const [symbol] = await symbols();
