@@ -12,7 +12,7 @@ func (m *model) breakSomething() {
 	}
 	long := time.Duration(100+m.rng.IntN(1500)) * time.Millisecond
 	m.faulty = time.Now().Add(long)
-	switch m.rng.IntN(7) {
+	switch m.rng.IntN(8) {
 	case 0:
 		m.say("fault: Redis frozen for %v", long)
 		m.redis.Freeze(m.t)
@@ -39,6 +39,22 @@ func (m *model) breakSomething() {
 	case 6:
 		m.say("fault: Redis killed, back with what it had %v ago", long)
 		m.snapshot(long)
+	case 7:
+		m.say("fault: Redis flushed")
+		m.flush()
+	}
+}
+
+// flush ends everybody's sessions without an event.
+func (m *model) flush() {
+	at := time.Now()
+	if err := m.admin.FlushDB(context.Background()).Err(); err != nil {
+		m.t.Fatalf("FLUSHDB: %v", err)
+	}
+	for _, s := range m.subjects {
+		if s.over.IsZero() {
+			s.over = at
+		}
 	}
 }
 
@@ -52,7 +68,20 @@ func (m *model) snapshot(long time.Duration) {
 	m.redis.Kill(m.t)
 	m.redis.Restart(m.t, true)
 	for _, s := range m.subjects {
-		s.unsure = true // but what is durably revoked stays so
+		m.learn(s)
+	}
+}
+
+// learn finds out whether a Redis that lost some of its past still has s: it lives then, unless it had ended before, and
+// that end was undone. What is durably revoked stays so in either case.
+func (m *model) learn(s *subject) {
+	there, err := m.admin.Exists(context.Background(), sessionKey(s.p.Session)).Result()
+	if err != nil || !s.over.IsZero() || s.unsure {
+		s.unsure = true
+		return
+	}
+	if there == 0 {
+		s.over = time.Now()
 	}
 }
 

@@ -26,20 +26,28 @@ import (
 //	no socket closes whose session lives.
 //
 // It runs for five seconds. For an hour: ROSETREE_MODEL_DURATION=1h go test -run TestModel -timeout 2h ./auth
-// The seed of a failing run is printed; ROSETREE_MODEL_SEED repeats its choices (not its timing).
+// What a step does depends on the seed and on the step's number alone, so a failing run is repeated without most of its
+// steps until few are left (model_shrink_test.go). ROSETREE_MODEL_SEED repeats a run's choices (not its timing).
 func TestModel(t *testing.T) {
 	m := newModel(t, modelSeed(t))
-	defer m.stop()
-	deadline := time.Now().Add(modelDuration(t))
-	for time.Now().Before(deadline) && !t.Failed() {
-		m.step()
+	t.Logf("seed %d", m.seed)
+	deadline, told := time.Now().Add(modelDuration(t)), time.Now()
+	for time.Now().Before(deadline) && len(m.violations) == 0 {
+		m.step(m.steps + 1)
 		m.check()
+		if time.Since(told) > time.Minute {
+			told = time.Now()
+			t.Logf("%v left, %d steps, %d violations", time.Until(deadline).Round(time.Second), m.steps, len(m.violations))
+		}
 	}
 	m.settle()
+	m.stop()
 	t.Logf("seed %d: %d steps, %s", m.seed, m.steps, m.tally())
-	if t.Failed() {
-		t.Logf("the last steps:\n%s", strings.Join(m.log[max(0, len(m.log)-40):], "\n"))
+	if len(m.violations) == 0 {
+		return
 	}
+	t.Errorf("seed %d: %s\nthe last steps:\n%s", m.seed, strings.Join(m.violations, "\n"), strings.Join(m.log, "\n"))
+	reportShrunk(t, m)
 }
 
 func modelDuration(t *testing.T) time.Duration {
@@ -82,12 +90,13 @@ type model struct {
 	sql   *devstack.Link // to PostgreSQL
 	dsn   string
 
-	servers  [2]*modelServer
-	sockets  int
-	subjects []*subject
-	steps    int
-	log      []string
-	counts   map[string]int
+	servers    [2]*modelServer
+	sockets    int
+	subjects   []*subject
+	steps      int      // the number of the newest
+	log        []string // the newest lines
+	counts     map[string]int
+	violations []string
 
 	faulty time.Time // until then something is broken
 	repair func()
@@ -106,7 +115,7 @@ func newModel(t *testing.T, seed uint64) *model {
 	env := devstack.Test(t)
 	r := env.Redis(t)
 	dsn, sql := through(t, env.Database(t, migrate).URL)
-	m := &model{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), redis: r, admin: r.Client(t), wire: devstack.StartLink(t, r.Addr),
+	m := &model{t: t, seed: seed, redis: r, admin: r.Client(t), wire: devstack.StartLink(t, r.Addr),
 		sql: sql, dsn: dsn, counts: map[string]int{}, told: map[int]told{}}
 	for i := range m.servers {
 		m.start(i)
@@ -142,14 +151,23 @@ func (m *model) stop() {
 }
 
 func (m *model) say(format string, args ...any) {
-	m.log = append(m.log, fmt.Sprintf("%5d %s", m.steps, fmt.Sprintf(format, args...)))
+	m.log = append(m.log[max(0, len(m.log)-logLines):], fmt.Sprintf("%5d %s", m.steps, fmt.Sprintf(format, args...)))
 	m.counts[strings.Fields(format)[0]]++
+}
+
+// logLines are enough to see what came before a violation; an hour has a million.
+const logLines = 60
+
+func (m *model) violated(format string, args ...any) {
+	m.violations = append(m.violations, fmt.Sprintf(format, args...))
 }
 
 func (m *model) tally() string { return fmt.Sprint(m.counts) }
 
-func (m *model) step() {
-	m.steps++
+// step does what the seed says of the n-th step.
+func (m *model) step(n int) {
+	m.steps = n
+	m.rng = rand.New(rand.NewPCG(m.seed, uint64(n)))
 	m.heal(false)
 	time.Sleep(time.Duration(m.rng.IntN(20)) * time.Millisecond)
 	switch n := m.rng.IntN(100); {
@@ -218,10 +236,10 @@ func (m *model) open(s *subject) {
 	case err == nil:
 		s.sockets[id] = true
 		if s.durable && !s.over.IsZero() {
-			m.t.Errorf("seed %d: a session is accepted %v after its revocation was durable", m.seed, time.Since(s.over))
+			m.violated("a session is accepted %v after its revocation was durable", time.Since(s.over))
 		}
 	case s.over.IsZero() && !s.unsure && !m.broken() && problemCode(err) != "unavailable":
-		m.t.Errorf("seed %d: a living session is refused: %v", m.seed, err)
+		m.violated("a living session is refused: %v", err)
 	}
 }
 
@@ -297,11 +315,13 @@ func (m *model) check() {
 			end, isTold := m.told[id]
 			switch {
 			case isTold && s.over.IsZero() && !s.unsure:
-				m.t.Errorf("seed %d: a living session's socket was closed: %+v", m.seed, end.End)
+				m.violated("a living session's socket was closed: %+v", end.End)
+				delete(s.sockets, id)
 			case isTold:
 				delete(s.sockets, id)
+				delete(m.told, id)
 			case m.mustBeClosed(s):
-				m.t.Errorf("seed %d: a socket of %s is open %v after the end of its session", m.seed, s.p.Session, time.Since(s.over))
+				m.violated("a socket of %s is open %v after the end of its session", s.p.Session, time.Since(s.over))
 				delete(s.sockets, id)
 			}
 		}
@@ -319,17 +339,17 @@ func (m *model) mustBeClosed(s *subject) bool {
 
 // forget keeps the model small: what is over and has no sockets is kept for a while, to be tried again.
 func (m *model) forget() {
-	if len(m.subjects) < 600 {
+	if len(m.subjects) < 200 {
 		return
 	}
 	kept := m.subjects[:0]
 	for _, s := range m.subjects {
-		if s.over.IsZero() && !s.unsure || time.Since(s.over) < 30*time.Second {
+		if s.over.IsZero() && !s.unsure || time.Since(s.over) < 10*time.Second {
 			kept = append(kept, s)
 		}
 	}
 	m.subjects = kept
-	if len(kept) > 500 {
+	if len(kept) > 150 {
 		m.revokeHalf()
 	}
 }
