@@ -58,8 +58,8 @@ func (a *Auth) proveErase(r *http.Request, p Principal, in eraseRequest) error {
 	if err := a.rows.Do(r.Context(), &b); err != nil {
 		return fmt.Errorf("auth: read credentials: %w", err)
 	}
-	if !hasPassword {
-		return nil
+	if !hasPassword { // whose password is elsewhere proves it there, by a log-in of the last minutes
+		return a.requireStepUp(r.Context(), p)
 	}
 	return a.proveOwn(r, p, "password", in.Password)
 }
@@ -70,20 +70,12 @@ func (a *Auth) EraseUser(ctx context.Context, user UserID, by Actor) error {
 	if err := a.keepAnAdmin(ctx, user); err != nil {
 		return err
 	}
-	if _, err := a.ends.revoke(ctx, Target{Kind: KindUser, User: user}, by, Reason{Text: "account deleted"}); err != nil {
+	if _, err := a.User(ctx, user); err != nil {
 		return err
 	}
-	err := a.rows.Tx(ctx, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, `DELETE FROM app.users WHERE id = $1::uuid`, string(user))
-		if err != nil {
-			return fmt.Errorf("auth: delete user: %w", err)
-		}
-		if tag.RowsAffected() == 0 {
-			return errNoUser
-		}
-		var b pgx.Batch
-		AuditEntry{Actor: by.String(), Action: "user.erase", Subject: string(user), IP: by.IP, Outcome: "ok"}.Queue(&b)
-		return tx.SendBatch(ctx, &b).Close()
+	_, err := a.ends.revokeWith(ctx, Target{Kind: KindUser, User: user}, by, Reason{Text: "account deleted"}, func(b *pgx.Batch) {
+		b.Queue(`DELETE FROM app.users WHERE id = $1::uuid`, string(user))
+		AuditEntry{Actor: by.String(), Action: "user.erase", Subject: string(user), IP: by.IP, Outcome: "ok"}.Queue(b)
 	})
 	a.people.forget(user)
 	return err

@@ -12,9 +12,13 @@ const insertRevocation = `INSERT INTO app.revocations (kind, subject, keep, not_
 	VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id, at`
 
 // write records revocations, the end of the sessions' own records and the act, in one transaction. A trigger tells
-// every server. It fills in the rows' ids and returns how many sessions' records were ended.
-func (l *ledger) write(ctx context.Context, rows []*revocation, line AuditEntry) (ended int, err error) {
+// every server. It fills in the rows' ids and returns how many sessions' records were ended. acts are what the revocation
+// belongs to: they happen with it or not at all.
+func (l *ledger) write(ctx context.Context, rows []*revocation, line AuditEntry, acts ...func(*pgx.Batch)) (ended int, err error) {
 	var b pgx.Batch
+	for _, act := range acts {
+		act(&b)
+	}
 	for _, r := range rows {
 		b.Queue(insertRevocation, r.Kind, r.Subject, r.Keep, orNull(r.NotBefore), r.Reason, r.Actor, r.Until).
 			QueryRow(func(row pgx.Row) error { return row.Scan(&r.ID, &r.At) })

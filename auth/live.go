@@ -47,11 +47,6 @@ func (a *Auth) Receipt(ctx context.Context, id int64) (Report, error) {
 	return a.ends.receipts.report(ctx, id)
 }
 
-// RoleChanged follows a change of a user's role on live sessions: their sockets close, and the next request has the new one.
-func (a *Auth) RoleChanged(ctx context.Context, user UserID, role Role) error {
-	return a.ends.changeRole(ctx, user, role)
-}
-
 // consultsRedis: in rollback Redis is taken for broken, and tokens that do without it are not held against it.
 func (a *Auth) consultsRedis(p Principal) bool {
 	if p.Via == ViaSession {

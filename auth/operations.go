@@ -129,13 +129,18 @@ type sessionInput struct {
 	ID SessionID `json:"id"`
 }
 
+// revokeOwn ends a session of the caller. To leave one's own needs nothing; whoever holds a stolen session must not be able to
+// throw the owner's other devices out, so ending those needs a recent proof of the password.
 func (a *Auth) revokeOwn(ctx context.Context, p Principal, in sessionInput) (api.None, error) {
 	if _, err := a.ownRecord(ctx, p, in.ID); err != nil {
 		return api.None{}, err
 	}
-	reason := Reason{}
-	if in.ID == p.Session {
-		reason.Code = EndSignedOut
+	reason := Reason{Code: EndSignedOut}
+	if in.ID != p.Session {
+		if err := a.requireStepUp(ctx, p); err != nil {
+			return api.None{}, err
+		}
+		reason = Reason{}
 	}
 	_, err := a.endSession(ctx, in.ID, p.asUser(), reason)
 	return api.None{}, err
@@ -148,6 +153,9 @@ type othersInput struct {
 func (a *Auth) revokeOthers(ctx context.Context, p Principal, in othersInput) (api.None, error) {
 	if !in.Others {
 		return api.None{}, api.Invalid("others", "must be true: this ends all your sessions but this one")
+	}
+	if err := a.requireStepUp(ctx, p); err != nil {
+		return api.None{}, err
 	}
 	_, err := a.ends.revoke(ctx, Target{Kind: KindUser, User: p.User, Keep: p.Session}, p.asUser(), Reason{})
 	return api.None{}, err

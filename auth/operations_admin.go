@@ -149,8 +149,9 @@ type adminRevokeInput struct {
 	Reason string `json:"reason"`
 }
 
-func (in adminRevokeInput) check(p Principal) error {
-	if err := RequireStepUp(p); err != nil {
+// mayAct asks for what every act on others needs: a recent proof of the password, and a reason for the audit log.
+func (a *Auth) mayAct(ctx context.Context, p Principal, in adminRevokeInput) error {
+	if err := a.requireStepUp(ctx, p); err != nil {
 		return err
 	}
 	if strings.TrimSpace(in.Reason) == "" {
@@ -160,7 +161,7 @@ func (in adminRevokeInput) check(p Principal) error {
 }
 
 func (a *Auth) adminRevoke(ctx context.Context, p Principal, in adminRevokeInput) (Receipt, error) {
-	if err := in.check(p); err != nil {
+	if err := a.mayAct(ctx, p, in); err != nil {
 		return Receipt{}, err
 	}
 	records, err := a.records(ctx, `id = $1 AND `+isLive, in.ID)
@@ -174,7 +175,7 @@ func (a *Auth) adminRevoke(ctx context.Context, p Principal, in adminRevokeInput
 }
 
 func (a *Auth) adminRevokeUser(ctx context.Context, p Principal, in adminRevokeInput) (Receipt, error) {
-	if err := in.check(p); err != nil {
+	if err := a.mayAct(ctx, p, in); err != nil {
 		return Receipt{}, err
 	}
 	if checkUserID(UserID(in.ID)) != nil {
@@ -215,7 +216,7 @@ type rolloutInput struct {
 }
 
 func (a *Auth) rolloutSet(ctx context.Context, p Principal, in rolloutInput) (RolloutState, error) {
-	if err := (adminRevokeInput{Reason: in.Reason}).check(p); err != nil {
+	if err := a.mayAct(ctx, p, adminRevokeInput{Reason: in.Reason}); err != nil {
 		return RolloutState{}, err
 	}
 	return a.TurnSwitches(ctx, in.Override, in.Reset, in.Reason, p.asAdmin(), in.Version)
@@ -227,7 +228,7 @@ type lockdownInput struct {
 }
 
 func (a *Auth) lockdownSet(ctx context.Context, p Principal, in lockdownInput) (RolloutState, error) {
-	if err := (adminRevokeInput{Reason: in.Reason}).check(p); err != nil {
+	if err := a.mayAct(ctx, p, adminRevokeInput{Reason: in.Reason}); err != nil {
 		return RolloutState{}, err
 	}
 	return a.TurnSwitches(ctx, Override{Lockdown: &in.Lockdown}, false, in.Reason, p.asAdmin(), 0)

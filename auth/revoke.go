@@ -137,8 +137,7 @@ func (rv *revoker) revoke(ctx context.Context, t Target, by Actor, why Reason) (
 	if err != nil {
 		return Receipt{}, err
 	}
-	rec := rv.record(r, AuditEntry{Actor: auditActor(by), Action: "session.revoke", Subject: r.Subject, IP: by.IP,
-		Outcome: "ok", Detail: map[string]any{"kind": r.Kind, "reason": r.Reason, "keep": r.Keep, "as": by.As}})
+	rec := rv.record(r, revokeLine(r, by))
 	rec.wait(recordPatience)
 	if rec.id() != 0 {
 		r.ID, r.At = rec.id(), rec.row.At

@@ -1,0 +1,91 @@
+package auth
+
+import (
+	"testing"
+	"time"
+)
+
+// refuse makes PostgreSQL fail every insert into a table from now on.
+func (s *server) refuse(table string) (again func()) {
+	s.t.Helper()
+	conn := s.owner()
+	for _, sql := range []string{
+		`CREATE OR REPLACE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused by the test'; END $$`,
+		`CREATE TRIGGER refuse BEFORE INSERT ON app.` + table + ` FOR EACH ROW EXECUTE FUNCTION public.refuse()`,
+	} {
+		if _, err := conn.Exec(s.t.Context(), sql); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	return func() {
+		if _, err := conn.Exec(s.t.Context(), `DROP TRIGGER refuse ON app.`+table); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+const newPassword = "another good password"
+
+// Whichever of the three writes fails, none of them happened: there is no moment at which a crash could leave the new password and
+// the old one's sessions.
+func TestPassword_ItsChangeItsRevocationAndItsAuditAreOneTransaction(t *testing.T) {
+	s := newServer(t, sessionsOn)
+	s.seedUser("ada@example.test", RoleUser)
+	one, _ := s.login("ada@example.test", "bearer")
+	two, _ := s.login("ada@example.test", "bearer")
+	change := map[string]any{"current": goodPassword, "new": newPassword}
+	for _, table := range []string{"revocations", "audit"} {
+		again := s.refuse(table)
+		one.want(500, "internal", "POST", "/api/auth/password", change)
+		again()
+		two.want(200, "", "GET", "/api/auth/sessions", nil)
+		s.program("").want(200, "", "POST", "/api/auth/login", map[string]any{"email": "ada@example.test", "password": goodPassword})
+	}
+	var lines int
+	if err := s.owner().QueryRow(t.Context(), `SELECT count(*) FROM app.audit WHERE action IN ('password.change', 'session.revoke')`).Scan(&lines); err != nil || lines != 0 {
+		t.Errorf("%d lines of acts that did not happen, %v", lines, err)
+	}
+	one.want(204, "", "POST", "/api/auth/password", change)
+	two.want(401, "session_revoked", "GET", "/api/auth/sessions", nil)
+	one.want(200, "", "GET", "/api/auth/sessions", nil)
+}
+
+// The server that changed the password died before it told Redis: every other server's feed, and its own after the restart, ends
+// the sessions.
+func TestPassword_ChangedByAServerThatDiesBeforeRedisKnowsStillEndsTheSessions(t *testing.T) {
+	s := newServer(t, sessionsOn)
+	ada := s.seedUser("ada@example.test", RoleUser)
+	two, g := s.login("ada@example.test", "bearer")
+	// What the transaction leaves, without what follows it.
+	r, err := s.auth.ends.row(Target{Kind: KindUser, User: ada.ID}, Actor{As: "user", User: ada.ID}, Reason{Text: "password changed"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.auth.ends.ledger.write(t.Context(), []*revocation{r}, revokeLine(r, Actor{As: "user", User: ada.ID})); err != nil {
+		t.Fatal(err)
+	}
+	s.within(10*time.Second, "the feed to end the session", func() bool { return two.do("GET", "/api/auth/sessions", nil).status == 401 })
+	restarted := joinServer(t, sessionsOn, s.redis, s.db)
+	restarted.program(g.Tokens.Access).want(401, "session_revoked", "GET", "/api/auth/sessions", nil)
+}
+
+func TestPassword_ALogInThatOvertookItsChangeGetsNothing(t *testing.T) {
+	s := newServer(t, sessionsOn)
+	ada := s.seedUser("ada@example.test", RoleUser)
+	u, err := s.auth.proveByEmail(s.program("").request(), loginRequest{Email: "ada@example.test", Password: goodPassword})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.auth.setPassword(t.Context(), Principal{User: ada.ID}, hashPassword(newPassword, currentCost), "127.0.0.1"); err != nil {
+		t.Fatal(err)
+	}
+	g, err := s.auth.issue(t.Context(), u.User, origin{}, "login")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.program(g.Access).want(200, "", "GET", "/api/auth/sessions", nil)
+	if err := s.auth.stillProven(t.Context(), u, g); err != error(errWrongPassword) {
+		t.Errorf("%v", err)
+	}
+	s.program(g.Access).want(401, "session_revoked", "GET", "/api/auth/sessions", nil)
+}
