@@ -27,6 +27,7 @@ type Auth struct {
 	sessions *sessions
 	hashes   *hashPool
 	limits   *limiter
+	spray    *spray
 	where    surroundings
 	csrf     *http.CrossOriginProtection
 	touched  *touches
@@ -71,6 +72,7 @@ func New(cfg Config, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg pr
 		CountSockets: func(SessionID) int { return 0 }, OnSession: func(SessionNews) {}, OnSwitch: func(RolloutState) {}}
 	a.sessions = &sessions{rdb: rdb, limit: cfg.SessionsPerUser}
 	a.hashes = newHashPool(a.met)
+	a.spray = newSpray(log, reg)
 	a.touched = newTouches(a.rows, log)
 	a.switches = newRollout(a.rows, cfg, log, a.met)
 	a.turned = make(chan struct{}, 1)

@@ -61,6 +61,7 @@ type tokensView struct {
 	ExpiresAt time.Time `json:"expires_at"`
 	Fallback  string    `json:"fallback,omitempty"`
 	Legacy    string    `json:"legacy,omitempty"`
+	Device    string    `json:"device,omitempty"` // shown at the next log-in, it has tries of its own that no stranger uses up
 }
 
 type grantView struct {
@@ -76,7 +77,8 @@ func (a *Auth) answerGrant(w http.ResponseWriter, r *http.Request, status int, u
 	v := a.view(g.Session, g.Via, g.Session.ID)
 	out.Session = &v
 	if transport == "bearer" {
-		out.Tokens = &tokensView{Access: g.Access, ExpiresAt: g.Expires.UTC(), Fallback: g.Fallback, Legacy: g.Legacy}
+		out.Tokens = &tokensView{Access: g.Access, ExpiresAt: g.Expires.UTC(), Fallback: g.Fallback, Legacy: g.Legacy,
+			Device: a.keys.deviceCookie(u.ID, randomText(12))}
 	} else {
 		a.setCookies(w, r, u, g)
 	}

@@ -33,7 +33,7 @@ func (a *Auth) proveOwn(r *http.Request, p Principal, field, password string) er
 	if err := a.rows.Do(r.Context(), &b); err != nil {
 		return fmt.Errorf("auth: read credentials: %w", err)
 	}
-	err := a.prove(r.Context(), password, stored, p.User, []bucket{{"stepup", string(p.User), stepUpRate}})
+	err := a.prove(r.Context(), shown{password, stored, p.User, true}, []bucket{{"stepup", string(p.User), stepUpRate}})
 	if err == error(errWrongPassword) {
 		a.note(r.Context(), AuditEntry{Actor: string(p.User), Action: "password.prove", Subject: string(p.Session), IP: a.where.clientIP(r).String(), Outcome: "refused"})
 		return api.Invalid(field, "is wrong")
@@ -72,7 +72,7 @@ func (a *Auth) changePassword(w http.ResponseWriter, r *http.Request) error {
 	if in.New == in.Current {
 		return api.Invalid("new", "is the password that you have")
 	}
-	hash, err := a.hashes.hash(r.Context(), in.New)
+	hash, err := a.hashes.hash(r.Context(), true, in.New)
 	if err != nil {
 		return err
 	}

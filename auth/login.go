@@ -19,6 +19,8 @@ type loginRequest struct {
 	Password  string `json:"password"`
 	Transport string `json:"transport"` // "cookie" (default) or "bearer"
 	Device    Device `json:"device"`
+	// DeviceToken came with an earlier log-in of a program, as the device cookie does to a browser.
+	DeviceToken string `json:"device_token"`
 }
 
 type registerRequest struct {
@@ -148,10 +150,11 @@ func (a *Auth) proveByEmail(r *http.Request, in loginRequest) (proven, error) {
 		return proven{}, fmt.Errorf("auth: read credentials: %w", err)
 	}
 	cookie, _ := oneCookie(r, deviceCookieName(a.where.plainLoopback(r)))
-	device, _ := a.keys.knownDevice(u.ID, cookie)
+	device, known := a.keys.knownDevice(u.ID, orElse(in.DeviceToken, cookie))
 	buckets := loginBuckets(emailKey(in.Email), device, a.where.clientIP(r))
-	if err := a.prove(ctx, in.Password, stored, u.ID, buckets); err != nil {
+	if err := a.prove(ctx, shown{in.Password, stored, u.ID, known}, buckets); err != nil {
 		if errors.Is(err, errWrongPassword) {
+			a.spray.failed(a.where.clientIP(r), emailKey(in.Email), time.Now())
 			a.note(ctx, AuditEntry{Actor: orElse(string(u.ID), "unknown"), Action: "login", IP: a.where.clientIP(r).String(), Outcome: "refused"})
 		}
 		return proven{}, err
@@ -174,16 +177,23 @@ func loginBuckets(account, device string, ip netip.Addr) []bucket {
 	return all
 }
 
+// shown is a password that somebody shows, and what it is compared with.
+type shown struct {
+	password, stored string
+	user             UserID
+	known            bool // from a device that logged in to the account before, or by who is logged in
+}
+
 // prove checks a password within the throttles. It asks them again when its turn to hash has come: what
 // waited in the queue together must not all be guesses.
-func (a *Auth) prove(ctx context.Context, password, stored string, user UserID, buckets []bucket) error {
+func (a *Auth) prove(ctx context.Context, s shown, buckets []bucket) error {
 	if err := a.limits.allow(ctx, buckets...); err != nil {
 		return err
 	}
-	ok, outdated, err := a.hashes.verify(ctx, password, stored, func() error { return a.limits.allow(ctx, buckets...) })
+	ok, outdated, err := a.hashes.verify(ctx, s.known, s.password, s.stored, func() error { return a.limits.allow(ctx, buckets...) })
 	switch {
 	case errors.Is(err, errHashFormat):
-		a.log.Error("a stored password hash is not usable", "user", user)
+		a.log.Error("a stored password hash is not usable", "user", s.user)
 		return errWrongPassword
 	case err != nil:
 		return err
@@ -192,14 +202,14 @@ func (a *Auth) prove(ctx context.Context, password, stored string, user UserID, 
 		return errWrongPassword
 	}
 	if outdated {
-		a.rehash(ctx, user, password, stored)
+		a.rehash(ctx, s.user, s.password, s.stored)
 	}
 	return nil
 }
 
 // rehash replaces a hash that was made with other parameters. It may fail: the next log-in tries again.
 func (a *Auth) rehash(ctx context.Context, user UserID, password, stored string) {
-	hash, err := a.hashes.hash(ctx, password)
+	hash, err := a.hashes.hash(ctx, true, password)
 	if err != nil {
 		return
 	}

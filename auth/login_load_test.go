@@ -163,7 +163,7 @@ func TestA10_WhoDisconnectsEarlyStillHoldsOnePermit(t *testing.T) {
 	for range 50 {
 		ctx, cancel := context.WithCancel(t.Context())
 		wg.Go(func() {
-			_ = p.do(ctx, always, func() {
+			_ = p.do(ctx, false, always, func() {
 				most.Store(max(most.Load(), running.Add(1)))
 				<-release
 				running.Add(-1)
@@ -173,18 +173,8 @@ func TestA10_WhoDisconnectsEarlyStillHoldsOnePermit(t *testing.T) {
 		cancel()
 	}
 	wg.Wait() // every request is gone; the work is not
-	if n := int(most.Load()); n > cap(p.permits) {
-		t.Errorf("%d hashes at once, %d permits", n, cap(p.permits))
+	if n := int(most.Load()); n > p.permits {
+		t.Errorf("%d hashes at once, %d permits", n, p.permits)
 	}
 	close(release)
-}
-
-func TestHashPool_AFullQueueIsToldToComeBack(t *testing.T) {
-	p := newHashPool(newMetrics(newRegistry()))
-	for range cap(p.queue) {
-		p.queue <- struct{}{}
-	}
-	if err := p.do(t.Context(), always, func() {}); err != error(errHashBusy) {
-		t.Errorf("%v", err)
-	}
 }

@@ -1,16 +1,12 @@
 package auth
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	_ "embed"
 	"encoding/base64"
-	"errors"
 	"fmt"
-	"runtime"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
@@ -30,91 +26,6 @@ var currentCost = hashCost{memory: 19456, time: 2, threads: 1}
 
 // A row of the database must not be able to ask for more than this: a hash with m=4 GiB would end the process.
 var maxCost = hashCost{memory: 128 << 10, time: 10, threads: 4}
-
-const (
-	hashQueue = 512              // log-ins that may wait
-	hashWait  = 10 * time.Second // and for how long
-)
-
-var (
-	errHashFormat = errors.New("auth: stored password hash is not argon2id within the limits")
-	errHashBusy   = api.Unavailable("too many log-ins at once; try again shortly", 5*time.Second)
-)
-
-// hashPool bounds how many passwords are hashed at once: unbounded, 1000 log-ins took 19 GB and froze the hub for
-// 13 seconds. A permit belongs to the work and not to the request, or who disconnects early would evade the bound.
-type hashPool struct {
-	permits chan struct{}
-	queue   chan struct{}
-	met     *metrics
-}
-
-func newHashPool(met *metrics) *hashPool {
-	return &hashPool{permits: make(chan struct{}, max(1, runtime.NumCPU()-1)), queue: make(chan struct{}, hashQueue), met: met}
-}
-
-// do runs work when it is its turn and is then still allowed.
-func (p *hashPool) do(ctx context.Context, allowed func() error, work func()) error {
-	select {
-	case p.queue <- struct{}{}:
-	default:
-		return errHashBusy
-	}
-	p.met.hashQueue.Set(float64(len(p.queue)))
-	defer func() { <-p.queue; p.met.hashQueue.Set(float64(len(p.queue))) }()
-	wait := time.NewTimer(hashWait)
-	defer wait.Stop()
-	select {
-	case p.permits <- struct{}{}:
-	case <-wait.C:
-		return errHashBusy
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if err := allowed(); err != nil {
-		<-p.permits
-		return err
-	}
-	done := make(chan struct{})
-	go func() {
-		defer func() { <-p.permits; close(done) }()
-		work()
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (p *hashPool) hash(ctx context.Context, password string) (string, error) {
-	result := make(chan string, 1)
-	if err := p.do(ctx, always, func() { result <- hashPassword(password, currentCost) }); err != nil {
-		return "", err
-	}
-	return <-result, nil
-}
-
-func always() error { return nil }
-
-// verify says whether password made stored, and whether stored should be made anew. An empty stored hash (unknown user,
-// or one without a password) costs the same and is never right.
-func (p *hashPool) verify(ctx context.Context, password, stored string, allowed func() error) (ok, outdated bool, err error) {
-	known := stored != ""
-	if !known {
-		stored = dummyHash
-	}
-	h, err := parseHash(stored)
-	if err != nil {
-		return false, false, err
-	}
-	result := make(chan bool, 1)
-	if err := p.do(ctx, allowed, func() { result <- h.matches(password) }); err != nil {
-		return false, false, err
-	}
-	return <-result && known, h.cost != currentCost, nil
-}
 
 // dummyHash is what an unknown user's password is compared with. It is nobody's: its password was random.
 var dummyHash = hashPassword(randomText(32), currentCost)

@@ -81,7 +81,7 @@ func (a *Auth) AddUser(ctx context.Context, n NewUser, actor string) (User, erro
 	if err := checkText("display_name", n.DisplayName, 100); err != nil {
 		return User{}, err
 	}
-	hash, err := a.hashes.hash(ctx, n.Password)
+	hash, err := a.hashes.hash(ctx, false, n.Password)
 	if err != nil {
 		return User{}, err
 	}

@@ -41,6 +41,7 @@ type loginBody struct {
 	Password  string `json:"password"`
 	Transport string `json:"transport"`
 	Device    device `json:"device"`
+	Token     string `json:"device_token"`
 }
 
 type registerBody struct {
@@ -83,6 +84,7 @@ type tokens struct {
 	ExpiresAt time.Time `json:"expires_at"`
 	Fallback  string    `json:"fallback,omitempty"`
 	Legacy    string    `json:"legacy,omitempty"`
+	Device    string    `json:"device,omitempty"`
 }
 
 type sessionBrief struct {
