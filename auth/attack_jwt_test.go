@@ -2,6 +2,7 @@ package auth
 
 import (
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/hmac"
 	"crypto/rand"
@@ -63,6 +64,7 @@ type issuer struct {
 	*httptest.Server
 	rsa  *rsa.PrivateKey
 	ec   *ecdsa.PrivateKey
+	ed   ed25519.PrivateKey
 	down atomic.Bool
 	hits atomic.Int32
 	kid  atomic.Value // of the RSA key
@@ -74,6 +76,7 @@ func newIssuer(t *testing.T) *issuer {
 	i.kid.Store("rsa-1")
 	i.rsa, _ = rsa.GenerateKey(rand.Reader, 2048)
 	i.ec, _ = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	_, i.ed, _ = ed25519.GenerateKey(rand.Reader)
 	i.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		i.hits.Add(1)
 		if i.down.Load() {
@@ -87,8 +90,9 @@ func newIssuer(t *testing.T) *issuer {
 		point, _ := i.ec.PublicKey.Bytes()
 		copy(x, point[1:33])
 		copy(y, point[33:])
-		fmt.Fprintf(w, `{"keys":[{"kty":"RSA","kid":%q,"use":"sig","n":%q,"e":"AQAB"},{"kty":"EC","crv":"P-256","kid":"ec-1","x":%q,"y":%q},{"kty":"oct","kid":"odd","k":"AAAA"}]}`,
-			i.kid.Load(), b(i.rsa.N), base64.RawURLEncoding.EncodeToString(x), base64.RawURLEncoding.EncodeToString(y))
+		fmt.Fprintf(w, `{"keys":[{"kty":"RSA","kid":%q,"use":"sig","n":%q,"e":"AQAB"},{"kty":"EC","crv":"P-256","kid":"ec-1","x":%q,"y":%q},{"kty":"OKP","crv":"Ed25519","kid":"ed-1","x":%q},{"kty":"oct","kid":"odd","k":"AAAA"}]}`,
+			i.kid.Load(), b(i.rsa.N), base64.RawURLEncoding.EncodeToString(x), base64.RawURLEncoding.EncodeToString(y),
+			base64.RawURLEncoding.EncodeToString(i.ed.Public().(ed25519.PublicKey)))
 	}))
 	t.Cleanup(i.Server.Close)
 	return i
@@ -119,6 +123,7 @@ func TestA6_JWTsThatMustNotPass(t *testing.T) {
 	good := map[string]string{
 		"HS256": forge(t, hs, c, legacySecret), "HS256 without typ": forge(t, map[string]any{"alg": "HS256"}, c, legacySecret),
 		"RS256": i.sign(t, jwt.SigningMethodRS256, i.rsa, "rsa-1", c), "ES256": i.sign(t, jwt.SigningMethodES256, i.ec, "ec-1", c),
+		"EdDSA": i.sign(t, jwt.SigningMethodEdDSA, i.ed, "ed-1", c),
 	}
 	for name, raw := range good {
 		if r := s.program(raw).do("GET", "/api/auth/sessions", nil); r.status != 200 {
@@ -132,9 +137,11 @@ func TestA6_JWTsThatMustNotPass(t *testing.T) {
 		"HS with the public key": forge(t, map[string]any{"alg": "HS256", "kid": "rsa-1"}, c, public), "HS384": forge(t, map[string]any{"alg": "HS384"}, c, legacySecret),
 		"RS256 header on HS": forge(t, map[string]any{"alg": "RS256", "kid": "rsa-1"}, c, legacySecret), "another secret": forge(t, hs, c, legacySecret+"x"),
 		"kid of a file": i.sign(t, jwt.SigningMethodRS256, i.rsa, "../../etc/passwd", c), "ES key by RSA kid": i.sign(t, jwt.SigningMethodES256, i.ec, "rsa-1", c),
-		"its own jwk": forge(t, map[string]any{"alg": "HS256", "jwk": map[string]any{"kty": "oct", "k": "AAAA"}}, c, "\x00\x00\x00"),
-		"its own jku": forge(t, map[string]any{"alg": "RS256", "jku": "https://evil.example"}, c, "x"),
-		"another iss": forge(t, hs, with(c, "iss", "https://old.example.evil"), legacySecret), "no iss": forge(t, hs, with(c, "iss", nil), legacySecret),
+		"EdDSA key by EC kid": i.sign(t, jwt.SigningMethodEdDSA, i.ed, "ec-1", c), "another EdDSA key": i.sign(t, jwt.SigningMethodEdDSA, ed25519.NewKeyFromSeed(make([]byte, 32)), "ed-1", c),
+		"our fallback key": i.sign(t, jwt.SigningMethodEdDSA, s.auth.keys.fallbacks[0], "ed-1", c),
+		"its own jwk":      forge(t, map[string]any{"alg": "HS256", "jwk": map[string]any{"kty": "oct", "k": "AAAA"}}, c, "\x00\x00\x00"),
+		"its own jku":      forge(t, map[string]any{"alg": "RS256", "jku": "https://evil.example"}, c, "x"),
+		"another iss":      forge(t, hs, with(c, "iss", "https://old.example.evil"), legacySecret), "no iss": forge(t, hs, with(c, "iss", nil), legacySecret),
 		"another aud": forge(t, hs, with(c, "aud", "anon"), legacySecret), "no aud": forge(t, hs, with(c, "aud", nil), legacySecret),
 		"no exp": forge(t, hs, with(c, "exp", nil), legacySecret), "expired": forge(t, hs, with(c, "exp", time.Now().Add(-time.Minute).Unix()), legacySecret),
 		"no iat": forge(t, hs, with(c, "iat", nil), legacySecret), "not yet": forge(t, hs, with(c, "nbf", time.Now().Add(time.Hour).Unix()), legacySecret),

@@ -76,7 +76,6 @@ func New(cfg Config, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg pr
 	a.touched = newTouches(a.rows, log)
 	a.switches = newRollout(a.rows, cfg, log, a.met)
 	a.turned = make(chan struct{}, 1)
-	a.legacy = newLegacyTokens(cfg, a.keys.legacy)
 	a.people = newPeople(a)
 	server := serverName()
 	a.guarded = newWindow()
@@ -85,6 +84,7 @@ func New(cfg Config, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg pr
 	a.exports = make(chan struct{}, exportSlots)
 	a.ends = newRevoker(revokerConfig{watchConfig: watchConfig{Server: server}, Tags: a.keys.utags, Absolute: cfg.SessionAbsoluteTTL,
 		MaxBlind: cfg.MaxBlind, Switched: a.switched}, db, rdb, log, reg)
+	a.legacy = newLegacyTokens(cfg, a.keys.legacy, newKeptJWKS(rdb, a.ends.breaker, a.keys.issuer, cfg.LegacyJWKSURL, log), log)
 	a.ends.watch.consult = a.consultsRedis
 	a.switches.onChange(a.follow)
 	a.limits = newLimiter(rdb, a.ends.breaker, a.keys.throttle)

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/big"
 	"net/http"
 	"sync"
@@ -30,6 +31,8 @@ const (
 type jwks struct {
 	url    string
 	client *http.Client
+	store  jwksStore
+	log    *slog.Logger
 
 	fetching sync.Mutex // one fetch at a time
 	mu       sync.Mutex
@@ -49,8 +52,14 @@ type jwksError struct{ cause error }
 func (e *jwksError) Error() string { return "auth: JWKS: " + e.cause.Error() }
 func (e *jwksError) Unwrap() error { return e.cause }
 
-func newJWKS(url string) *jwks {
-	return &jwks{url: url, client: &http.Client{Timeout: jwksTimeout}}
+// jwksStore remembers the last good set beyond this process: keptJWKS.
+type jwksStore interface {
+	save(ctx context.Context, set []byte, at time.Time)
+	load(ctx context.Context) (set []byte, at time.Time, err error)
+}
+
+func newJWKS(url string, store jwksStore, log *slog.Logger) *jwks {
+	return &jwks{url: url, client: &http.Client{Timeout: jwksTimeout}, store: store, log: log}
 }
 
 // key is the key of that id, where it is meant for alg.
@@ -100,22 +109,55 @@ func (j *jwks) fetch(ctx context.Context) error {
 		}
 		return nil
 	}
-	keys, err := j.read(ctx)
+	keys, at, err := j.read(ctx)
 	if err != nil {
+		j.log.Warn("legacy: the issuer's keys cannot be fetched; known ones go on", "known", have, "cause", err)
 		if have {
 			return nil // the kid is unknown among the keys that we have
 		}
-		return err
+		if keys, at = j.remembered(ctx); keys == nil {
+			return err
+		}
 	}
 	j.mu.Lock()
-	j.keys, j.fetched = keys, time.Now()
+	j.keys, j.fetched = keys, at
 	j.mu.Unlock()
 	return nil
 }
 
-func (j *jwks) read(ctx context.Context) (map[string]jwksKey, error) {
+// remembered is the set that some server fetched last, for one that starts while the issuer cannot be reached. It is stale: the
+// next token makes it be fetched again.
+func (j *jwks) remembered(ctx context.Context) (map[string]jwksKey, time.Time) {
+	set, at, err := j.store.load(ctx)
+	if err != nil {
+		j.log.Warn("legacy: no remembered keys of the issuer either", "cause", err)
+		return nil, at
+	}
+	keys, err := parseJWKS(set)
+	if err != nil {
+		return nil, at
+	}
+	j.log.Warn("legacy: the issuer cannot be reached; going on with its keys as they were", "fetched", at.UTC())
+	return keys, at
+}
+
+// read fetches the set and remembers it.
+func (j *jwks) read(ctx context.Context) (map[string]jwksKey, time.Time, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), jwksTimeout)
 	defer cancel()
+	at := time.Now()
+	set, err := j.get(ctx)
+	if err != nil {
+		return nil, at, err
+	}
+	keys, err := parseJWKS(set)
+	if err == nil {
+		j.store.save(ctx, set, at)
+	}
+	return keys, at, err
+}
+
+func (j *jwks) get(ctx context.Context) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, j.url, nil)
 	if err != nil {
 		return nil, err
@@ -128,11 +170,7 @@ func (j *jwks) read(ctx context.Context) (map[string]jwksKey, error) {
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("answered %d", resp.StatusCode)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxJWKS))
-	if err != nil {
-		return nil, err
-	}
-	return parseJWKS(body)
+	return io.ReadAll(io.LimitReader(resp.Body, maxJWKS))
 }
 
 // jwk is one key of RFC 7517; only what verifies.

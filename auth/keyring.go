@@ -17,6 +17,7 @@ type keyring struct {
 	bootstrap [][]byte
 	throttle  []byte
 	exchange  []byte
+	issuer    []byte // signs what is remembered of the issuer's keys
 	legacy    []byte // signs legacy tokens where LEGACY_JWT_SECRET is not set
 }
 
@@ -27,6 +28,7 @@ func newKeyring(s SecretKey) keyring {
 		bootstrap: s.Derive("bootstrap", 32),
 		throttle:  s.Derive("throttle", 32)[0],
 		exchange:  s.Derive("exchange", 32)[0],
+		issuer:    s.Derive("issuer-keys", 32)[0],
 		legacy:    s.Derive("legacy-token", 32)[0],
 	}
 	for _, seed := range s.Derive("fallback-token", ed25519.SeedSize) {

@@ -10,6 +10,7 @@ package auth
 //	rt:canary:{tag}server:n  STR   watcher               deleted at once; 10 s where its writer died between
 //	rt:t:{hash}              STR   ticket                30 s; GETDEL when it is used
 //	rt:x:{utag}legacy        STR   exchange              with the session: which session a legacy one was exchanged for
+//	rt:i:{hmac}              STR   issuer's key set      7 days: for servers that start while the issuer is out
 //	rt:rl:kind:{hmac}        STR   throttles             when the bucket is full again
 const (
 	sessionPrefix = "rt:s:"
@@ -20,6 +21,7 @@ const (
 
 	ticketPrefix   = "rt:t:"
 	exchangePrefix = "rt:x:"
+	issuerPrefix   = "rt:i:"
 	throttlePrefix = "rt:rl:"
 )
 
@@ -37,6 +39,8 @@ func epochKey(utag string) string    { return epochPrefix + "{" + utag + "}" }
 func exchangeKey(utag string, legacy SessionID) string {
 	return exchangePrefix + "{" + utag + "}" + string(legacy)
 }
+
+func issuerKey(tag string) string { return issuerPrefix + "{" + tag + "}" }
 
 func tagged(id SessionID) string { return "{" + utagOf(id) + "}" + string(id[utagLen:]) }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -57,7 +58,7 @@ type legacyAMR struct {
 
 var errLegacyToken = errors.New("auth: not a valid legacy token")
 
-func newLegacyTokens(c Config, derived []byte) *legacyTokens {
+func newLegacyTokens(c Config, derived []byte, store jwksStore, log *slog.Logger) *legacyTokens {
 	l := &legacyTokens{issuer: c.LegacyJWTIssuer, audience: c.LegacyJWTAudience}
 	methods := []string{"HS256"}
 	switch {
@@ -69,7 +70,7 @@ func newLegacyTokens(c Config, derived []byte) *legacyTokens {
 		methods = nil
 	}
 	if c.LegacyJWKSURL != "" {
-		l.keys = newJWKS(c.LegacyJWKSURL)
+		l.keys = newJWKS(c.LegacyJWKSURL, store, log)
 		methods = append(methods, "RS256", "ES256", "EdDSA")
 	}
 	options := []jwt.ParserOption{jwt.WithValidMethods(methods), jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(jwtLeeway), jwt.WithStrictDecoding()}
