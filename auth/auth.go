@@ -83,7 +83,7 @@ func New(cfg Config, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg pr
 	a.shadow = newShadow(a.twinOf, a.met)
 	a.exports = make(chan struct{}, exportSlots)
 	a.ends = newRevoker(revokerConfig{watchConfig: watchConfig{Server: server}, Tags: a.keys.utags, Absolute: cfg.SessionAbsoluteTTL,
-		MaxBlind: cfg.MaxBlind, Switched: a.switched}, db, rdb, log, reg)
+		MaxBlind: cfg.MaxBlind, Switched: a.switched, JournalKeys: a.keys.journal}, db, rdb, log, reg)
 	a.legacy = newLegacyTokens(cfg, a.keys.legacy, newKeptJWKS(rdb, a.ends.breaker, a.keys.issuer, cfg.LegacyJWKSURL, log), log)
 	a.ends.watch.consult = a.consultsRedis
 	a.switches.onChange(a.follow)

@@ -61,6 +61,12 @@ func (b *breaker) do(ctx context.Context, fn func(context.Context) error) error 
 	if b.isOut() {
 		return errRedisOut
 	}
+	return b.try(ctx, fn)
+}
+
+// try runs fn also while the breaker is open: a revocation does not wait for the next probe, it costs its caller a
+// timeout at worst.
+func (b *breaker) try(ctx context.Context, fn func(context.Context) error) error {
 	if err := b.take(ctx); err != nil {
 		return err
 	}

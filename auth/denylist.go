@@ -19,6 +19,20 @@ type revocation struct {
 	Actor     string    // "admin:<id>", "user:<id>", "system", …
 	At        time.Time
 	Until     time.Time // after it nothing that this row revokes can be alive
+	IP        string    // where it was asked for; the ledger keeps it in the audit log
+}
+
+// line tells the audit log of r. Late: PostgreSQL was away when it took effect.
+func (r *revocation) line(late bool) AuditEntry {
+	as, user, isUser := strings.Cut(r.Actor, ":")
+	detail := map[string]any{"kind": r.Kind, "reason": r.Reason, "keep": r.Keep, "as": as}
+	if late {
+		detail["took_effect"] = r.At.UTC()
+	}
+	if !isUser {
+		user = as
+	}
+	return AuditEntry{Actor: user, Action: "session.revoke", Subject: r.Subject, IP: r.IP, Outcome: "ok", Detail: detail}
 }
 
 // Kind is what a revocation is about.

@@ -15,6 +15,7 @@ type keyring struct {
 	fallbacks []ed25519.PrivateKey
 	devices   [][]byte
 	bootstrap [][]byte
+	journal   [][]byte
 	throttle  []byte
 	exchange  []byte
 	issuer    []byte // signs what is remembered of the issuer's keys
@@ -26,6 +27,7 @@ func newKeyring(s SecretKey) keyring {
 		tags:      s.Derive("session-tag", 32),
 		devices:   s.Derive("device-cookie", 32),
 		bootstrap: s.Derive("bootstrap", 32),
+		journal:   s.Derive("journal", 32),
 		throttle:  s.Derive("throttle", 32)[0],
 		exchange:  s.Derive("exchange", 32)[0],
 		issuer:    s.Derive("issuer-keys", 32)[0],

@@ -8,6 +8,7 @@ package auth
 //	rt:g:{utag}              INT   revocation of a user  never (a small number per user that had one)
 //	rt:e:{utag}rnd           HASH  revocation            a minute: why the session ended, for servers that hear the DEL first
 //	rt:canary:{tag}server:n  STR   watcher               deleted at once; 10 s where its writer died between
+//	rt:r                     ZSET  revocation            entry by entry, once PostgreSQL has it: what was revoked without PostgreSQL (journal.go)
 //	rt:t:{hash}              STR   ticket                30 s; GETDEL when it is used
 //	rt:x:{utag}legacy        STR   exchange              with the session: which session a legacy one was exchanged for
 //	rt:i:{hmac}              STR   issuer's key set      7 days: for servers that start while the issuer is out
@@ -18,6 +19,7 @@ const (
 	epochPrefix   = "rt:g:"
 	endingPrefix  = "rt:e:"
 	canaryPrefix  = "rt:canary:"
+	journalKey    = "rt:r"
 
 	ticketPrefix   = "rt:t:"
 	exchangePrefix = "rt:x:"

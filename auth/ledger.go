@@ -22,6 +22,7 @@ type ledger struct {
 	denied   *denylist
 	apply    func(r *revocation, heard string) // ends the sockets that r is about
 	switched func()                            // the rollout's row has changed
+	journal  *journal                          // what PostgreSQL could not take
 	log      *slog.Logger
 	met      *ledgerMetrics
 	kick     chan struct{}
@@ -33,19 +34,17 @@ type ledger struct {
 	gaps      map[int64]time.Time // guarded by mu: ids below high that were not there, and since when
 	proof     time.Time           // guarded by mu: everything committed before this instant has been read
 	ahead     time.Duration       // guarded by mu: how far PostgreSQL's clock is ahead of ours
-	unwritten []*revocation       // guarded by mu: revocations that PostgreSQL could not take
 }
 
 const (
-	newsChannel  = "rt_auth"              // written by a trigger on app.revocations and app.rollout
-	feedEvery    = time.Second            // between two reads while NOTIFY is heard
-	feedAlone    = 250 * time.Millisecond // and while it is not
-	feedFresh    = 2 * time.Second        // a proof older than this is none
-	gapLife      = time.Minute            // no transaction that writes here lasts longer
-	gapReach     = 1000                   // ids before the newest that may still be uncommitted when the server starts
-	reloadEvery  = 5 * time.Minute        // all rows again: for a transaction that did last longer
-	maxUnwritten = 10_000
-	forgetEvery  = 10 * time.Minute
+	newsChannel = "rt_auth"              // written by a trigger on app.revocations and app.rollout
+	feedEvery   = time.Second            // between two reads while NOTIFY is heard
+	feedAlone   = 250 * time.Millisecond // and while it is not
+	feedFresh   = 2 * time.Second        // a proof older than this is none
+	gapLife     = time.Minute            // no transaction that writes here lasts longer
+	gapReach    = 1000                   // ids before the newest that may still be uncommitted when the server starts
+	reloadEvery = 5 * time.Minute        // all rows again: for a transaction that did last longer
+	forgetEvery = 10 * time.Minute
 )
 
 func newLedger(rows Rows, listen func(context.Context, string, func(string)) error, denied *denylist, log *slog.Logger, met *ledgerMetrics) *ledger {
@@ -163,9 +162,15 @@ func (l *ledger) reload() {
 	l.high, l.gaps = 0, map[int64]time.Time{}
 }
 
-// step writes what waits to be written and reads what is new.
+// step writes what waits to be written and reads what is new. Before it reads for the first time, it asks Redis for
+// revocations that PostgreSQL has not taken yet; one that Redis cannot tell now takes effect when it can.
 func (l *ledger) step(ctx context.Context) error {
-	if err := l.writeUnwritten(ctx); err != nil {
+	if !l.isLoaded() {
+		if err := l.journal.read(ctx); err != nil {
+			l.log.Warn("revocations: the journal in Redis cannot be read", "cause", err)
+		}
+	}
+	if err := l.writeJournal(ctx); err != nil {
 		return err
 	}
 	return l.read(ctx)

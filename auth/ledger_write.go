@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -60,41 +61,56 @@ func endRecords(r *revocation) (sql string, args []any) {
 // errQueueFull: PostgreSQL has been away for so long that no more can be remembered.
 var errQueueFull = errors.New("auth: too many revocations wait for PostgreSQL")
 
-// later remembers revocations that PostgreSQL could not take; the feed writes them before it reads again.
-func (l *ledger) later(rows []*revocation) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.unwritten)+len(rows) > maxUnwritten {
-		return errQueueFull
-	}
-	l.unwritten = append(l.unwritten, rows...)
-	l.met.unwritten.Set(float64(len(l.unwritten)))
-	return nil
-}
+const (
+	lockJournal = `SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('rosetree.journal', 0))`
 
-func (l *ledger) writeUnwritten(ctx context.Context) error {
+	// Another server may have moved the same entry before, and a write that seemed to fail may have succeeded.
+	insertLate = `INSERT INTO app.revocations (kind, subject, keep, not_before, reason, actor, until)
+		SELECT $1, $2, $3, $4, $5, $6, $7 WHERE NOT EXISTS (SELECT FROM app.revocations
+			WHERE kind = $1 AND subject = $2 AND keep = $3 AND not_before IS NOT DISTINCT FROM $4 AND actor = $6 AND until = $7) RETURNING id`
+
+	journalBatch = 500
+)
+
+// writeJournal moves to PostgreSQL what it could not take before.
+func (l *ledger) writeJournal(ctx context.Context) error {
 	for {
-		l.mu.Lock()
-		batch := l.unwritten[:min(len(l.unwritten), 500)]
-		l.mu.Unlock()
-		if len(batch) == 0 {
+		rows, all := l.journal.unwritten(journalBatch)
+		l.met.unwritten.Set(float64(all))
+		if len(rows) == 0 {
 			return nil
 		}
-		rows := make([]*revocation, len(batch))
-		for i, r := range batch {
-			again := *r // r is in the denylist without an id, which readers may be looking at
-			rows[i] = &again
-		}
-		_, err := l.write(ctx, rows, AuditEntry{Actor: "system", Action: "revocation.late", Outcome: "ok",
-			Detail: map[string]any{"rows": len(rows), "first": rows[0].Subject}})
+		err := l.rows.Tx(ctx, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, lockJournal); err != nil {
+				return err
+			}
+			return writeLate(ctx, tx, rows)
+		})
 		if err != nil {
-			return err
+			return fmt.Errorf("auth: write late revocations: %w", err)
 		}
-		l.mu.Lock()
-		l.unwritten = l.unwritten[len(batch):]
-		l.met.unwritten.Set(float64(len(l.unwritten)))
-		l.mu.Unlock()
+		l.journal.written(rows)
 	}
+}
+
+func writeLate(ctx context.Context, tx pgx.Tx, rows map[string]*revocation) error {
+	var insert, lines pgx.Batch
+	for _, r := range rows {
+		insert.Queue(insertLate, r.Kind, r.Subject, string(r.Keep), orNull(r.NotBefore), r.Reason, r.Actor, r.Until).Query(func(found pgx.Rows) error {
+			ids, err := pgx.CollectRows(found, pgx.RowTo[int64])
+			if err == nil && len(ids) > 0 {
+				r.line(true).Queue(&lines)
+			}
+			return err
+		})
+		if sql, args := endRecords(r); sql != "" {
+			insert.Queue(sql, args...)
+		}
+	}
+	if err := tx.SendBatch(ctx, &insert).Close(); err != nil {
+		return err
+	}
+	return tx.SendBatch(ctx, &lines).Close()
 }
 
 // forget deletes the rows that can revoke nothing any more, and their receipts with them.

@@ -52,7 +52,7 @@ func (m *model) flush() {
 		m.t.Fatalf("FLUSHDB: %v", err)
 	}
 	for _, s := range m.subjects {
-		if s.over.IsZero() {
+		if s.over.IsZero() && !s.isLegacy() {
 			s.over = at
 		}
 	}
@@ -75,6 +75,12 @@ func (m *model) snapshot(long time.Duration) {
 // learn finds out whether a Redis that lost some of its past still has s: it lives then, unless it had ended before, and
 // that end was undone. What is durably revoked stays so in either case.
 func (m *model) learn(s *subject) {
+	if s.acked && time.Since(s.over) < grace() {
+		s.refused = time.Now().Add(grace()) // the ledger alone tells of it now, and its news may be on its way
+	}
+	if s.isLegacy() {
+		return
+	}
 	there, err := m.admin.Exists(context.Background(), sessionKey(s.p.Session)).Result()
 	if err != nil || !s.over.IsZero() || s.unsure {
 		s.unsure = true

@@ -61,7 +61,7 @@ func TestPassword_ChangedByAServerThatDiesBeforeRedisKnowsStillEndsTheSessions(t
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.auth.ends.ledger.write(t.Context(), []*revocation{r}, revokeLine(r, Actor{As: "user", User: ada.ID})); err != nil {
+	if _, err := s.auth.ends.ledger.write(t.Context(), []*revocation{r}, r.line(false)); err != nil {
 		t.Fatal(err)
 	}
 	s.within(10*time.Second, "the feed to end the session", func() bool { return two.do("GET", "/api/auth/sessions", nil).status == 401 })

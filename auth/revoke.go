@@ -69,6 +69,7 @@ type revoker struct {
 	rdb      redis.UniversalClient
 	watch    *watcher
 	ledger   *ledger
+	journal  *journal
 	denied   *denylist
 	receipts *receipts
 	tags     func(UserID) []string
@@ -88,6 +89,8 @@ type revokerConfig struct {
 	Absolute time.Duration
 	MaxBlind time.Duration
 	Switched func() // the rollout's row may have changed
+
+	JournalKeys [][]byte // the first signs
 }
 
 func newRevoker(cfg revokerConfig, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg prometheus.Registerer) *revoker {
@@ -99,6 +102,10 @@ func newRevoker(cfg revokerConfig, db *DB, rdb redis.UniversalClient, log *slog.
 	rv.watch = newWatcher(cfg.watchConfig, rdb, denied, log, reg)
 	rv.watch.observe, rv.watch.regain, rv.watch.probe = rv.receipts.note, rv.bringUpToDate, rv.probe
 	rv.ledger.apply = rv.heard
+	rv.journal = newJournal(rdb, rv.watch.prefix+journalKey, cfg.JournalKeys, log)
+	rv.journal.breaker = func() *breaker { return rv.breaker(journalKey) }
+	rv.journal.heard = rv.heardEarly
+	rv.ledger.journal, rv.watch.journal = rv.journal, rv.journal.news
 	if cfg.Switched != nil {
 		rv.ledger.switched = cfg.Switched
 	}
@@ -114,6 +121,12 @@ func (rv *revoker) heard(r *revocation, heard string) {
 	}
 }
 
+// heardEarly handles a revocation that PostgreSQL has not taken yet.
+func (rv *revoker) heardEarly(r *revocation) {
+	rv.denied.add(r)
+	rv.heard(r, "journal")
+}
+
 // breaker guards the Redis master that holds the keys of one user, who is known by the tag of the session ids.
 func (rv *revoker) breaker(utag string) *breaker { return rv.watch.place.nodeFor(utag).breaker }
 
@@ -125,26 +138,31 @@ func (rv *revoker) run(ctx context.Context) error {
 	wg.Go(func() { rv.receipts.run(ctx) })
 	wg.Go(func() { rv.endDeaf(ctx) })
 	wg.Go(func() { rv.keepUp(ctx) })
+	wg.Go(func() { rv.journal.run(ctx) })
 	return rv.watch.run(ctx)
 }
 
 // revoke ends what t names: it becomes durable, then this server's sockets close, then Redis forgets. Other servers hear
-// it from Redis or from PostgreSQL, whichever is first. Where PostgreSQL is away it takes effect all the same and is
-// recorded later; where Redis is away, Redis is told before it is trusted again. With both away it is an error, and
-// only this server has closed its sockets.
+// it from Redis or from PostgreSQL, whichever is first. Where PostgreSQL is away it stands in Redis' journal before the
+// answer and moves to PostgreSQL later; where Redis is away, Redis is told before it is trusted again. With both away it
+// is an error, and only this server has closed its sockets.
 func (rv *revoker) revoke(ctx context.Context, t Target, by Actor, why Reason) (Receipt, error) {
 	r, err := rv.row(t, by, why)
 	if err != nil {
 		return Receipt{}, err
 	}
-	rec := rv.record(r, revokeLine(r, by))
+	rec := rv.record(r)
 	rec.wait(recordPatience)
 	if rec.id() != 0 {
 		r.ID, r.At = rec.id(), rec.row.At
 	}
 	out := Receipt{Sockets: rv.endHere(r)}
 	inRedis, redisErr := rv.inRedis(ctx, r)
-	rec.wait(recordLimit - recordPatience)
+	var journalErr error
+	if rec.id() == 0 {
+		journalErr = rv.journal.add(ctx, r)
+		rec.wait(recordLimit - recordPatience)
+	}
 	out.ID, out.Durable, out.Sessions = rec.id(), rec.id() != 0, max(inRedis, rec.ended)
 	out.Redis = "ok"
 	if redisErr != nil {
@@ -153,9 +171,10 @@ func (rv *revoker) revoke(ctx context.Context, t Target, by Actor, why Reason) (
 		rv.log.Warn("revocations: Redis is told later", "cause", redisErr)
 	}
 	if out.Durable {
+		rv.journal.wrote(r)
 		return out, nil
 	}
-	if err := rv.ledger.later([]*revocation{r}); err != nil || redisErr != nil {
+	if journalErr != nil { // it is tried again all the same, as long as this server lives
 		return out, api.Unavailable("neither Redis nor PostgreSQL took the revocation; only this server's sockets were closed. Try again", time.Second)
 	}
 	return out, nil
@@ -167,7 +186,7 @@ func (rv *revoker) row(t Target, by Actor, why Reason) (*revocation, error) {
 		return nil, api.Invalid("reason", "at most %d bytes", maxReason)
 	}
 	now := time.Now()
-	r := &revocation{Kind: t.Kind, Keep: t.Keep, NotBefore: t.Before, Reason: why.String(), Actor: by.String(), At: now, Until: t.Until}
+	r := &revocation{Kind: t.Kind, Keep: t.Keep, NotBefore: t.Before, Reason: why.String(), Actor: by.String(), At: now, Until: t.Until, IP: by.IP}
 	switch t.Kind {
 	case KindSession, KindToken:
 		r.Subject = string(t.Session)
@@ -215,7 +234,7 @@ type recording struct {
 	err   error       // valid after done
 }
 
-func (rv *revoker) record(r *revocation, line AuditEntry) *recording {
+func (rv *revoker) record(r *revocation) *recording {
 	again := *r
 	rec := &recording{done: make(chan struct{}), row: &again}
 	go func() {
@@ -223,7 +242,7 @@ func (rv *revoker) record(r *revocation, line AuditEntry) *recording {
 		// Not the caller's context: a client that goes away does not take its revocation with it.
 		ctx, cancel := context.WithTimeout(context.Background(), recordLimit)
 		defer cancel()
-		rec.ended, rec.err = rv.ledger.write(ctx, []*revocation{rec.row}, line)
+		rec.ended, rec.err = rv.ledger.write(ctx, []*revocation{rec.row}, r.line(false))
 	}()
 	return rec
 }
@@ -245,14 +264,6 @@ func (rec *recording) id() int64 {
 	default:
 	}
 	return 0
-}
-
-// auditActor is who the audit log says it was: the user's id where there is one.
-func auditActor(by Actor) string {
-	if by.User != "" {
-		return string(by.User)
-	}
-	return by.As
 }
 
 func actorName(actor string) string {

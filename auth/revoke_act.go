@@ -17,7 +17,7 @@ func (rv *revoker) revokeWith(ctx context.Context, t Target, by Actor, why Reaso
 	// Not the caller's context: a client that goes away between the commit and Redis must not leave the sessions there.
 	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordLimit)
 	defer cancel()
-	ended, err := rv.ledger.write(work, []*revocation{r}, revokeLine(r, by), acts...)
+	ended, err := rv.ledger.write(work, []*revocation{r}, r.line(false), acts...)
 	if err != nil {
 		return Receipt{}, err // where the answer to a commit was lost, the feed brings the row
 	}
@@ -30,10 +30,4 @@ func (rv *revoker) revokeWith(ctx context.Context, t Target, by Actor, why Reaso
 	}
 	out.Sessions = max(inRedis, ended)
 	return out, nil
-}
-
-// revokeLine is what the audit log says of a revocation.
-func revokeLine(r *revocation, by Actor) AuditEntry {
-	return AuditEntry{Actor: auditActor(by), Action: "session.revoke", Subject: r.Subject, IP: by.IP,
-		Outcome: "ok", Detail: map[string]any{"kind": r.Kind, "reason": r.Reason, "keep": r.Keep, "as": by.As}}
 }

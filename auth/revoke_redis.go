@@ -39,13 +39,13 @@ func (rv *revoker) inRedis(ctx context.Context, r *revocation) (deleted int, err
 	ctx = context.WithoutCancel(ctx) // a client that goes away does not take its revocation with it
 	switch {
 	case r.Kind == KindSession && isSessionID(r.Subject):
-		err = rv.breaker(utagOf(SessionID(r.Subject))).do(ctx, func(ctx context.Context) error {
+		err = rv.breaker(utagOf(SessionID(r.Subject))).try(ctx, func(ctx context.Context) error {
 			deleted, err = endScript.Run(ctx, rv.rdb, endKeys(r), endArgs(r)...).Int()
 			return err
 		})
 	case r.Kind == KindUser || r.Kind == KindBefore:
 		for _, tag := range rv.tags(UserID(r.Subject)) {
-			err = errors.Join(err, rv.breaker(tag).do(ctx, func(ctx context.Context) error {
+			err = errors.Join(err, rv.breaker(tag).try(ctx, func(ctx context.Context) error {
 				keys, args := endUser(r, tag, r.Kind == KindUser)
 				n, err := endUserScript.Run(ctx, rv.rdb, keys, args...).Int()
 				deleted += n
@@ -146,7 +146,7 @@ func deleteOld(ctx context.Context, client *redis.Client, keys []string, moment 
 // changeRole gives a user's live sessions another role; their sockets close with "reconnect once".
 func (rv *revoker) changeRole(ctx context.Context, user UserID, role Role) error {
 	for _, tag := range rv.tags(user) {
-		err := rv.breaker(tag).do(ctx, func(ctx context.Context) error {
+		err := rv.breaker(tag).try(ctx, func(ctx context.Context) error {
 			return roleScript.Run(ctx, rv.rdb, []string{indexKey(tag)}, sessionPrefix+"{"+tag+"}", string(role), rv.watch.prefix).Err()
 		})
 		if err != nil {

@@ -39,6 +39,7 @@ type watcher struct {
 	regain  func(context.Context, *redis.Client) error   // called before a Redis that was away is listened to again
 	probe   func(context.Context, *node) error           // may requests use this Redis again?
 	consult func(Principal) bool                         // does Redis decide whether p's session lives?
+	journal func()                                       // Redis holds a revocation that PostgreSQL does not have
 }
 
 // watchConfig is how often the watcher asks. The zero value of a field means its default.

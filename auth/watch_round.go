@@ -62,7 +62,7 @@ func (r *round) run(ctx context.Context) error {
 	defer wg.Wait()
 	defer ps.Close() // unblocks the receive loop
 	defer cancel()
-	if err := ps.Subscribe(ctx, r.canary.channel); err != nil {
+	if err := ps.Subscribe(ctx, r.canary.channel, r.n.w.prefix+journalKey); err != nil {
 		return err
 	}
 	wg.Go(func() { r.receive(ctx, ps) })
@@ -169,6 +169,10 @@ func (r *round) receive(ctx context.Context, ps *redis.PubSub) {
 func (r *round) onMessage(m *redis.Message) {
 	if m.Channel == r.canary.channel {
 		r.canary.onEvent(m.Payload)
+		return
+	}
+	if m.Channel == r.n.w.prefix+journalKey {
+		r.n.w.journal()
 		return
 	}
 	if own[m.Payload] {

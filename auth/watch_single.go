@@ -15,7 +15,7 @@ func newWatcher(cfg watchConfig, rdb redis.UniversalClient, denied denials, log 
 	w := &watcher{cfg: cfg.withDefaults(), rdb: rdb, denied: denied, log: log, met: newWatchMetrics(reg),
 		reads: newReader(rdb), sessions: map[SessionID]*watched{}, users: map[UserID]map[SessionID]*watched{},
 		observe: func(Principal, string, int) {}, regain: func(context.Context, *redis.Client) error { return nil },
-		probe: func(context.Context, *node) error { return nil }, consult: func(p Principal) bool { return p.Via != ViaLegacy }}
+		probe: func(context.Context, *node) error { return nil }, consult: func(p Principal) bool { return p.Via != ViaLegacy }, journal: func() {}}
 	w.reads.hint = w.answerHint
 	switch client := rdb.(type) {
 	case *redis.ClusterClient:

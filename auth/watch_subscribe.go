@@ -141,6 +141,9 @@ func (r *round) onSubscription(m *redis.Subscription) {
 		}
 		return
 	}
+	if m.Channel == r.n.w.prefix+journalKey {
+		return // read twice a second anyway
+	}
 	r.n.mu.Lock()
 	defer r.n.mu.Unlock()
 	sub := r.channels[m.Channel]
