@@ -50,8 +50,7 @@ func newTwoServers(t *testing.T, maxBlind time.Duration) *twoServers {
 		t.Cleanup(db.Close)
 		rdb := redis.NewClient(authOptions(r))
 		t.Cleanup(func() { rdb.Close() })
-		*e = joinRevokeEnv(t, rdb, r.Client(t), db, name)
-		(*e).rv.maxBlind = maxBlind
+		*e = blindRevokeEnv(t, rdb, r.Client(t), db, name, maxBlind)
 		(*e).live()
 	}
 	return s

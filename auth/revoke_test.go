@@ -50,10 +50,15 @@ func newRevokeEnv(t *testing.T, r *devstack.Redis, d devstack.DB, server string)
 
 func joinRevokeEnv(t *testing.T, rdb, admin redis.UniversalClient, db *DB, server string) *revokeEnv {
 	t.Helper()
+	return blindRevokeEnv(t, rdb, admin, db, server, 30*time.Second)
+}
+
+func blindRevokeEnv(t *testing.T, rdb, admin redis.UniversalClient, db *DB, server string, maxBlind time.Duration) *revokeEnv {
+	t.Helper()
 	rv := newRevoker(revokerConfig{watchConfig: watchConfig{Server: server, SweepEvery: 2 * time.Second},
 		JournalKeys: [][]byte{[]byte("test")},
 		Tags:        func(u UserID) []string { return []string{utag([]byte("test"), u)} },
-		Absolute:    24 * time.Hour, MaxBlind: 30 * time.Second}, db, rdb, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		Absolute:    24 * time.Hour, MaxBlind: maxBlind}, db, rdb, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	e := &revokeEnv{watchEnv: &watchEnv{t: t, admin: admin, w: rv.watch, ends: map[SessionID]told{}}, rv: rv, db: db}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
