@@ -70,6 +70,7 @@ func New(cfg Config, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg pr
 	a := &Auth{cfg: cfg, db: db, rows: db.Service(ServiceAuth), rdb: rdb, log: log, met: newMetrics(reg),
 		keys: newKeyring(secret), where: where, csrf: http.NewCrossOriginProtection(), recent: newWindow(),
 		CountSockets: func(SessionID) int { return 0 }, OnSession: func(SessionNews) {}, OnSwitch: func(RolloutState) {}}
+	reg.MustRegister(newRedisFigures(rdb))
 	a.sessions = &sessions{rdb: rdb, limit: cfg.SessionsPerUser}
 	a.hashes = newHashPool(a.met)
 	a.spray = newSpray(log, reg)

@@ -21,6 +21,9 @@ func newLedgerMetrics(reg prometheus.Registerer) *ledgerMetrics {
 			Help:    "From a revocation to the end of its last socket on this server, by how this server learnt of it.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}}, []string{"heard"}),
 	}
+	for _, heard := range []string{"keyspace", "feed", "local", "poll", "sweep"} {
+		m.took.WithLabelValues(heard) // an alert on increase() needs the zero before it
+	}
 	reg.MustRegister(m.rows, m.proof, m.unwritten, m.took)
 	return m
 }

@@ -25,6 +25,20 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		percentage: prometheus.NewGauge(prometheus.GaugeOpts{Name: "rosetree_auth_rollout_percent", Help: "Share of users whose log-ins get a session, as this server follows it."}),
 		degraded:   prometheus.NewCounter(prometheus.CounterOpts{Name: "rosetree_auth_degraded_accept_total", Help: "Requests accepted by a fallback token while Redis could not be asked."}),
 	}
+	m.startAtZero()
 	reg.MustRegister(m.checks, m.logins, m.hashQueue, m.badTokens, m.shadow, m.percentage, m.degraded)
 	return m
+}
+
+// startAtZero makes every series at once: an increase from nothing is none to Prometheus, and the first failure would be
+// the one that no alert saw.
+func (m *metrics) startAtZero() {
+	for _, result := range []string{"ok", "refused", "failed"} {
+		for _, path := range []form{formNone, formSession, formLegacy, formFallback} {
+			m.checks.WithLabelValues(string(path), result)
+		}
+	}
+	for _, result := range []string{"ok", "refused", "limited", "failed"} {
+		m.logins.WithLabelValues(result)
+	}
 }

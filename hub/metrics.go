@@ -24,7 +24,7 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 		f.NewGaugeFunc(prometheus.GaugeOpts{Name: "rosetree_hub_sockets", Help: "Open sockets by the path on which they were authenticated.",
 			ConstLabels: prometheus.Labels{"auth": string(via)}}, func() float64 { return float64(h.openVia(via)) })
 	}
-	return &metrics{
+	m := &metrics{
 		upgrades:  f.NewCounterVec(prometheus.CounterOpts{Name: "rosetree_hub_upgrades_total", Help: "Upgrades by result: ok, or the problem's code."}, []string{"result"}),
 		closed:    f.NewCounterVec(prometheus.CounterOpts{Name: "rosetree_hub_closes_total", Help: "Closed sockets by reason."}, []string{"reason"}),
 		delivered: f.NewCounter(prometheus.CounterOpts{Name: "rosetree_hub_updates_delivered_total", Help: "Price updates handed to the kernel."}),
@@ -32,6 +32,10 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 8)}),
 		faults: f.NewCounter(prometheus.CounterOpts{Name: "rosetree_hub_consistency_faults_total", Help: "Contradictions that the hub's self-check found."}),
 	}
+	for _, result := range []string{"ok", "unauthenticated", "unavailable", "internal"} {
+		m.upgrades.WithLabelValues(result) // an alert on increase() needs the zero before it
+	}
+	return m
 }
 
 func (m *metrics) sweep(took time.Duration, delivered uint64) {

@@ -26,6 +26,7 @@ type live struct {
 	mu       sync.Mutex
 	settings settings
 	mark     string
+	newsFrom int64 // when the oldest commit was made that the viewers have not seen, in milliseconds; 0: none is known
 	ledger   *ledger.Ledger
 	accounts []ledger.Account
 	own      map[prices.Symbol]manual

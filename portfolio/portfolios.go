@@ -147,7 +147,9 @@ func settingsOf(ctx context.Context, tx pgx.Tx, id ID, lock bool) (st settings, 
 	return st, err
 }
 
-func (s *settings) news(p auth.Principal) *news { return &news{p.User, s.id, s.version} }
+func (s *settings) news(p auth.Principal) *news {
+	return &news{p.User, s.id, s.version, time.Now().UnixMilli()}
+}
 
 func (s *Service) getPortfolio(ctx context.Context, p auth.Principal, in which) (Portfolio, error) {
 	l, sh, err := s.open(ctx, p, in.Portfolio, 0)

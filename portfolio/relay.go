@@ -21,6 +21,7 @@ type news struct {
 	User      auth.UserID `json:"u"`
 	Portfolio ID          `json:"p"`
 	Version   int64       `json:"v"`
+	At        int64       `json:"t,omitempty"` // milliseconds since 1970 when it was committed; 0: by a writer that is none of us
 }
 
 // committed tells this server at once, and the others over Redis. It does not wait: what cannot be
@@ -110,6 +111,9 @@ func (s *Service) hear(n news) {
 	}
 	l.mu.Lock()
 	old := l.settings.version < n.Version
+	if old && l.newsFrom == 0 {
+		l.newsFrom = n.At
+	}
 	l.mu.Unlock()
 	if old {
 		l.catchUp()

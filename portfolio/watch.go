@@ -3,6 +3,7 @@ package portfolio
 import (
 	"context"
 	"slices"
+	"time"
 
 	"rosetree/auth"
 	"rosetree/prices"
@@ -101,4 +102,13 @@ func (l *live) changed(touched []prices.Symbol, whole bool) {
 		}
 		w.viewer.Change(*hidden)
 	}
+	l.synced()
+}
+
+// synced measures how long the news of a commit took to the viewers; mu is held.
+func (l *live) synced() {
+	if l.newsFrom > 0 {
+		l.service.metrics.sync.Observe(max(0, time.Since(time.UnixMilli(l.newsFrom)).Seconds()))
+	}
+	l.newsFrom = 0
 }

@@ -16,6 +16,7 @@ var allowed = map[string][]string{
 	"prices":            {"internal/api"},
 	"portfolio":         {"auth", "prices", "internal/api"},
 	"hub":               {"portfolio", "auth", "prices", "internal/api"},
+	"internal/alert":    {},
 	"internal/devstack": {},
 }
 

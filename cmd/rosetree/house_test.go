@@ -25,6 +25,7 @@ type house struct {
 	t                       *testing.T
 	url, database, redisURL string
 	redis                   *redis.Client
+	server                  *devstack.Redis
 }
 
 func migrate(ctx context.Context, ownerURL, runtimeURL string) error {
@@ -45,7 +46,7 @@ func newHouse(t *testing.T, settings ...string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, database: db.URL, redisURL: rds.URL, redis: rds.Client(t)}
+	h := &house{t: t, database: db.URL, redisURL: rds.URL, redis: rds.Client(t), server: rds}
 	ctx, stop := context.WithCancel(context.Background())
 	started, ended := make(chan addresses, 1), make(chan error, 1)
 	go func() {

@@ -63,6 +63,7 @@ func newRoot() (*cobra.Command, *bool) {
 		newSessions(),
 		newRollout(),
 		newAudit(),
+		newAlerts(),
 		newLoad(),
 		newPrices(),
 		newHealth(),

@@ -28,6 +28,7 @@ type Config struct {
 	Prices    prices.Config
 	Portfolio portfolio.Config
 	Hub       hub.Config
+	Alerts    AlertConfig
 	Log       LogConfig
 }
 
@@ -109,7 +110,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, ready func(address
 	if err != nil {
 		return err
 	}
-	rooms := []runner{callers.Run, market.Run, portfolios.Run}
+	rooms := append([]runner{callers.Run, market.Run, portfolios.Run}, alerting(cfg.Alerts, reg, rdb, log)...)
 	doors := []runner{sockets.Run,
 		func(ctx context.Context) error { return notices.Run(ctx, sockets.ShowNotice) },
 		func(ctx context.Context) error { return announce(ctx, callers, func() { ready(at) }) }}
