@@ -11,6 +11,7 @@ import (
 func cookieName(plain bool) string         { return hostCookie("rosetree", plain) }
 func fallbackCookieName(plain bool) string { return hostCookie("rosetree-fb", plain) }
 func legacyCookieName(plain bool) string   { return hostCookie("rosetree-legacy", plain) }
+func refreshCookieName(plain bool) string  { return hostCookie("rosetree-refresh", plain) }
 func deviceCookieName(plain bool) string   { return hostCookie("rosetree-device", plain) }
 
 func hostCookie(name string, plain bool) string {

@@ -3,12 +3,9 @@ package auth
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"rosetree/internal/api"
 )
@@ -97,94 +94,18 @@ func (k keyring) exchangeToken(user UserID, once SessionID) token {
 // legacyLife is until when the session for a legacy token may live, and under what name it is exchanged once. A legacy session that
 // we began is known by its id and has its own end; of any other only the token is known.
 func (a *Auth) legacyLife(ctx context.Context, p Principal) (ends time.Time, once SessionID, err error) {
-	var b pgx.Batch
-	found := false
-	b.Queue(`SELECT expires_at FROM app.sessions WHERE id = $1 AND user_id = $2::uuid AND via = 'legacy'`, string(p.Session), string(p.User)).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			found = true
-			if err := rows.Scan(&ends); err != nil {
-				return err
-			}
-		}
-		return rows.Err()
-	})
-	if err := a.rows.Do(ctx, &b); err != nil {
-		return time.Time{}, "", fmt.Errorf("auth: read legacy session: %w", err)
-	}
-	if found {
-		return ends, p.Session, nil
+	began, ours, err := a.legacyRecord(ctx, p)
+	if err != nil || ours {
+		return began.Ends, p.Session, err
 	}
 	return p.Expires, p.Session + "@" + SessionID(strconv.FormatInt(p.IssuedAt.Unix(), 36)), nil
 }
 
-// refresh renews what the caller holds: with a session the tokens beside it, without one the legacy token.
-func (a *Auth) refresh(w http.ResponseWriter, r *http.Request) error {
-	if err := emptyBody(w, r); err != nil {
-		return err
+// legacyRecord finds the legacy session of p where we began it, or where it was handed over to us.
+func (a *Auth) legacyRecord(ctx context.Context, p Principal) (began sessionRecord, ours bool, err error) {
+	records, err := a.records(ctx, `id = $1 AND user_id = $2::uuid AND via = 'legacy'`, string(p.Session), string(p.User))
+	if err != nil || len(records) == 0 {
+		return sessionRecord{}, false, err
 	}
-	p, err := a.Authenticate(r)
-	if err != nil {
-		return err
-	}
-	u, err := a.people.active(r.Context(), p.User)
-	if err != nil {
-		return err
-	}
-	g, err := a.renewed(r, p, u)
-	if err != nil {
-		return err
-	}
-	bearer, _ := bearerOf(r)
-	out := struct {
-		Auth   Via         `json:"auth"`
-		Tokens *tokensView `json:"tokens,omitempty"`
-	}{Auth: g.Via}
-	if bearer != "" {
-		out.Tokens = &tokensView{Access: g.Access, ExpiresAt: g.Expires.UTC(), Fallback: g.Fallback, Legacy: g.Legacy}
-	} else {
-		plain := a.where.plainLoopback(r)
-		setCookie(w, cookieName(plain), g.Access, g.Expires)
-		a.renewCookies(w, plain, g)
-	}
-	api.WriteJSON(w, http.StatusOK, out)
-	return nil
-}
-
-func (a *Auth) renewed(r *http.Request, p Principal, u User) (grant, error) {
-	c, err := a.where.credentialOf(r)
-	if err != nil {
-		return grant{}, err
-	}
-	switch {
-	case p.Degraded:
-		return grant{}, errRedisDown // a receipt does not renew itself: it must end while Redis is out
-	case p.Via == ViaSession:
-		t, err := parseToken(c.raw)
-		if err != nil {
-			return grant{}, errBadCredential
-		}
-		s, err := a.readSession(r.Context(), t, p.IP)
-		if err != nil {
-			return grant{}, errRedisDown
-		}
-		return a.granted(u, s, t)
-	case !a.legacy.canSign():
-		return grant{}, api.Unavailable("this server cannot sign legacy tokens; refresh where your account was made", time.Minute)
-	}
-	return a.renewedLegacy(u, p)
-}
-
-func (a *Auth) renewedLegacy(u User, p Principal) (grant, error) {
-	ends := p.AuthAt.Add(a.cfg.SessionAbsoluteTTL)
-	if !ends.After(time.Now()) {
-		return grant{}, endProblem(End{Reason: EndExpired})
-	}
-	now := a.ends.denied.issueTime(u.ID, time.Now())
-	g := grant{Via: ViaLegacy}
-	var err error
-	if g.Access, g.Expires, err = a.legacy.sign(u, p.Session, now, p.AuthAt, ends); err != nil {
-		return grant{}, fmt.Errorf("auth: sign legacy token: %w", err)
-	}
-	g.Session = Session{ID: p.Session, Ends: ends}
-	return g, nil
+	return records[0], true, nil
 }

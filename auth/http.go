@@ -61,7 +61,8 @@ type tokensView struct {
 	ExpiresAt time.Time `json:"expires_at"`
 	Fallback  string    `json:"fallback,omitempty"`
 	Legacy    string    `json:"legacy,omitempty"`
-	Device    string    `json:"device,omitempty"` // shown at the next log-in, it has tries of its own that no stranger uses up
+	Refresh   string    `json:"refresh,omitempty"` // with a legacy access token: renews it after its end
+	Device    string    `json:"device,omitempty"`  // shown at the next log-in, it has tries of its own that no stranger uses up
 }
 
 type grantView struct {
@@ -78,7 +79,7 @@ func (a *Auth) answerGrant(w http.ResponseWriter, r *http.Request, status int, u
 	out.Session = &v
 	if transport == "bearer" {
 		out.Tokens = &tokensView{Access: g.Access, ExpiresAt: g.Expires.UTC(), Fallback: g.Fallback, Legacy: g.Legacy,
-			Device: a.keys.deviceCookie(u.ID, randomText(12))}
+			Refresh: g.Refresh, Device: a.keys.deviceCookie(u.ID, randomText(12))}
 	} else {
 		a.setCookies(w, r, u, g)
 	}
@@ -95,9 +96,12 @@ func (a *Auth) setCookies(w http.ResponseWriter, r *http.Request, u User, g gran
 	}
 }
 
-// renewCookies sets what stands beside a session's cookie, and takes away what a log-in on the other path left.
+// renewCookies sets what stands beside the credential's cookie, and takes away what a log-in on the other path left.
 func (a *Auth) renewCookies(w http.ResponseWriter, plain bool, g grant) {
-	for name, value := range map[string]string{fallbackCookieName(plain): g.Fallback, legacyCookieName(plain): g.Legacy} {
+	for name, value := range map[string]string{fallbackCookieName(plain): g.Fallback, legacyCookieName(plain): g.Legacy, refreshCookieName(plain): g.Refresh} {
+		if value == "" && g.Via == ViaLegacy && name == refreshCookieName(plain) {
+			continue // a renewed access token comes without another refresh token: the one that is there stays
+		}
 		if value == "" {
 			dropCookie(w, name)
 		} else {
@@ -132,7 +136,7 @@ func (a *Auth) logout(w http.ResponseWriter, r *http.Request) error {
 
 func (a *Auth) forgetCookies(w http.ResponseWriter, r *http.Request) {
 	plain := a.where.plainLoopback(r)
-	for _, name := range []string{cookieName(plain), fallbackCookieName(plain), legacyCookieName(plain)} {
+	for _, name := range []string{cookieName(plain), fallbackCookieName(plain), legacyCookieName(plain), refreshCookieName(plain)} {
 		dropCookie(w, name)
 	}
 	if !plain {

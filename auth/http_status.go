@@ -14,7 +14,8 @@ type statusView struct {
 	Auth          Via           `json:"auth,omitempty"`
 	Degraded      bool          `json:"degraded,omitempty"`
 	Session       *sessionView  `json:"session,omitempty"`
-	Reason        string        `json:"reason,omitempty"` // why a credential that was sent does not count
+	Reason        string        `json:"reason,omitempty"`      // why a credential that was sent does not count
+	Refreshable   bool          `json:"refreshable,omitempty"` // POST /api/auth/refresh may help: a refresh cookie came along
 	Rollout       rolloutStatus `json:"rollout"`
 }
 
@@ -40,6 +41,9 @@ func (a *Auth) status(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		out = statusView{Rollout: rolloutStatus{Mode: switches.Mode()}, Reason: problem.Code}
+		held, _ := oneCookie(r, refreshCookieName(a.where.plainLoopback(r)))
+		_, wrong := parseRefresh(held)
+		out.Refreshable = wrong == nil && problem.Code == "unauthenticated"
 	}
 	api.WriteJSON(w, http.StatusOK, out)
 	return nil

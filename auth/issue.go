@@ -18,6 +18,7 @@ type grant struct {
 	Access   string  // rt1.… or a JWT
 	Expires  time.Time
 	Fallback string // with a session: the receipt for the time when Redis is out
+	Refresh  string // with a legacy token: what renews it after its end
 	Legacy   string // with a session: a token that the program before this one understands, while the legacy path lives
 }
 
@@ -138,6 +139,8 @@ func (a *Auth) issueLegacy(ctx context.Context, u User, from origin, action stri
 	now := a.ends.denied.issueTime(u.ID, time.Now())
 	s := Session{ID: SessionID(newID()), User: u.ID, Role: u.Role, IssuedAt: now, AuthAt: now, SeenAt: now, Ends: now.Add(a.cfg.SessionAbsoluteTTL),
 		Idle: a.cfg.SessionAbsoluteTTL, Device: from.device, UserAgent: shorten(from.userAgent, 256), IP: from.ip}
+	t := token{s.ID, randomText(32)}
+	s.verifier = t.verifier()
 	var b pgx.Batch
 	b.Queue(insertSession, s.row(ViaLegacy)...)
 	AuditEntry{Actor: string(u.ID), Action: action, Subject: string(s.ID), IP: s.IP, Outcome: "ok",
@@ -145,7 +148,7 @@ func (a *Auth) issueLegacy(ctx context.Context, u User, from origin, action stri
 	if err := a.rows.Do(ctx, &b); err != nil {
 		return grant{}, fmt.Errorf("auth: record legacy session: %w", err)
 	}
-	g := grant{Via: ViaLegacy, Session: s}
+	g := grant{Via: ViaLegacy, Session: s, Refresh: refreshText(t)}
 	var err error
 	if g.Access, g.Expires, err = a.legacy.sign(u, s.ID, now, now, s.Ends); err != nil {
 		return grant{}, fmt.Errorf("auth: sign legacy token: %w", err)

@@ -61,41 +61,56 @@ func (a *Auth) stepUp(w http.ResponseWriter, r *http.Request) error {
 	if err := a.begin(w, r, &in); err != nil {
 		return err
 	}
-	if p.Via != ViaSession {
-		return api.Forbidden("only a session can prove its password again; log in anew")
+	if err := a.mayStepUp(r.Context(), p); err != nil {
+		return err
 	}
 	if err := a.proveOwn(r, p, "password", in.Password); err != nil {
 		return err
 	}
-	t, err := a.rotate(r.Context(), p, a.where.clientIP(r).String())
-	if err != nil {
-		return err
+	prove := a.proveSession
+	if p.Via == ViaLegacy {
+		prove = a.proveLegacy
 	}
-	bearer, err := bearerOf(r)
-	if err != nil {
-		return err
-	}
-	return a.answerRotated(w, r, p, t, bearer != "")
-}
-
-func (a *Auth) answerRotated(w http.ResponseWriter, r *http.Request, p Principal, t token, bearer bool) error {
-	s, err := a.readSession(r.Context(), t, "")
-	if err != nil {
-		return errRedisDown
-	}
-	u, err := a.people.active(r.Context(), p.User)
-	if err != nil {
-		return err
-	}
-	g, err := a.granted(u, s, t)
+	g, u, err := prove(r.Context(), p, a.where.clientIP(r).String())
 	if err != nil {
 		return err
 	}
 	transport := "cookie"
-	if bearer {
+	if bearer, _ := bearerOf(r); bearer != "" {
 		transport = "bearer"
 	}
 	return a.answerGrant(w, r, http.StatusOK, u, g, transport)
+}
+
+// mayStepUp: only what we began ourselves can be given other tokens.
+func (a *Auth) mayStepUp(ctx context.Context, p Principal) error {
+	if p.Degraded {
+		return errDegraded
+	}
+	if p.Via == ViaSession {
+		return nil
+	}
+	_, ours, err := a.legacyRecord(ctx, p)
+	if err == nil && (!ours || !a.legacy.canSign()) {
+		return api.Forbidden("this token is not ours to renew; log in anew")
+	}
+	return err
+}
+
+func (a *Auth) proveSession(ctx context.Context, p Principal, ip string) (g grant, u User, err error) {
+	t, err := a.rotate(ctx, p, ip)
+	if err != nil {
+		return grant{}, u, err
+	}
+	s, err := a.readSession(ctx, t, "")
+	if err != nil {
+		return grant{}, u, errRedisDown
+	}
+	if u, err = a.people.active(ctx, p.User); err != nil {
+		return grant{}, u, err
+	}
+	g, err = a.granted(u, s, t)
+	return g, u, err
 }
 
 // rotate gives a session another secret and the time of its proof, in Redis and in its record.

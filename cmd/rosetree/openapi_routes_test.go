@@ -84,7 +84,17 @@ type tokens struct {
 	ExpiresAt time.Time `json:"expires_at"`
 	Fallback  string    `json:"fallback,omitempty"`
 	Legacy    string    `json:"legacy,omitempty"`
+	Refresh   string    `json:"refresh,omitempty"`
 	Device    string    `json:"device,omitempty"`
+}
+
+type refreshBody struct {
+	Refresh string `json:"refresh"`
+}
+
+type refreshAnswer struct {
+	Auth   auth.Via `json:"auth"`
+	Tokens *tokens  `json:"tokens,omitempty"`
 }
 
 type sessionBrief struct {
@@ -110,6 +120,7 @@ type authStatus struct {
 	Auth          auth.Via      `json:"auth,omitempty"`
 	Session       *sessionBrief `json:"session,omitempty"`
 	Reason        string        `json:"reason,omitempty"`
+	Refreshable   bool          `json:"refreshable,omitempty"`
 	Rollout       struct {
 		Mode   string `json:"mode"`
 		Cohort string `json:"cohort,omitempty"`
@@ -120,7 +131,7 @@ type authStatus struct {
 var rawRoutes = []route{
 	{http.MethodPost, "/api/auth/register", "auth.register", "Makes an account and logs it in", 201, reflect.TypeFor[registerBody](), reflect.TypeFor[grant](), true},
 	{http.MethodPost, "/api/auth/login", "auth.login", "Logs in; transport bearer puts the tokens into the body", 200, reflect.TypeFor[loginBody](), reflect.TypeFor[grant](), true},
-	{http.MethodPost, "/api/auth/refresh", "auth.refresh", "Renews what the caller holds", 200, nil, nil, false},
+	{http.MethodPost, "/api/auth/refresh", "auth.refresh", "Renews what the caller holds; a refresh token serves where the access token has ended", 200, reflect.TypeFor[refreshBody](), reflect.TypeFor[refreshAnswer](), true},
 	{http.MethodPost, "/api/auth/exchange", "auth.exchange", "A session for a legacy token, with its remaining life", 200, nil, reflect.TypeFor[grant](), false},
 	{http.MethodPost, "/api/auth/logout", "auth.logout", "Ends the session; its sockets close", 204, nil, nil, false},
 	{http.MethodGet, "/api/auth/status", "auth.status", "Who the caller is; also for nobody", 200, nil, reflect.TypeFor[authStatus](), true},

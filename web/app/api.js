@@ -17,10 +17,13 @@ export const stepUp = signal(/** @type {{done:(ok:boolean) => void}|null} */ (nu
 /** Told of every answer that says that the session is over. */
 export const sessionOver = signal(/** @type {Problem|null} */ (null));
 
+/** The page lives on a legacy log-in: an answer 401 may only mean that its hour is over. */
+export const renewable = signal(false);
+
 const OVER = ['unauthenticated', 'session_revoked', 'session_expired', 'locked_down'];
 
 /**
- * @param {string} method @param {string} path @param {any} [body] @param {{key?:string, text?:boolean, quiet?:boolean}} [options]
+ * @param {string} method @param {string} path @param {any} [body] @param {{key?:string, text?:boolean, quiet?:boolean, again?:boolean}} [options]
  * key: an Idempotency-Key; text: the body is CSV or the like and the answer is wanted as it is
  * @returns {Promise<any>}
  */
@@ -37,9 +40,16 @@ export async function api(method, path, body, options = {}) {
   if (res.ok) return res.status === 204 ? null : /json/.test(res.headers.get('Content-Type') ?? '') ? res.json() : res.text();
   const problem = new Problem(res.status, await res.json().catch(() => ({})));
   if (problem.code === 'step_up_required' && (await new Promise((done) => { stepUp.value = { done }; }))) return api(method, path, body, options);
+  if (problem.code === 'unauthenticated' && renewable.value && !options.again && (await renew())) return api(method, path, body, { ...options, again: true });
   if (OVER.includes(problem.code) && !options.quiet) sessionOver.value = problem;
   throw problem;
 }
+
+/** @type {Promise<boolean>|null} */
+let renewing = null;
+
+/** Other tokens in the cookies, fetched once for all that need them at the same time. True where there are some. */
+export const renew = () => (renewing ??= api('POST', '/api/auth/refresh', {}, { quiet: true, again: true }).then(() => true, () => false).finally(() => { renewing = null; }));
 
 export const get = (/** @type {string} */ path) => api('GET', path);
 export const post = (/** @type {string} */ path, /** @type {any} */ body = {}, /** @type {{key?:string}|undefined} */ options = undefined) => api('POST', path, body, options);

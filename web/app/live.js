@@ -1,5 +1,5 @@
 import { Rosetree } from './rosetree.js';
-import { api, get, sessionOver } from './api.js';
+import { api, get, renew, renewable, sessionOver } from './api.js';
 import { batch, effect, signal } from './vendor/preact.js';
 
 /** @typedef {{id:string, email?:string, display_name?:string, role:string}} User */
@@ -19,9 +19,15 @@ export const newBuild = signal(false);
 
 export const client = new Rosetree('/ws', { refused: whyRefused });
 
+/** Who the cookies say it is. Where a legacy log-in's hour is over while the page slept, it is renewed first. */
+async function whoIsHere() {
+  const status = await get('/api/auth/status');
+  return status.refreshable && (await renew()) ? get('/api/auth/status') : status;
+}
+
 /** A socket that will not open tells a browser nothing; HTTP does. */
 async function whyRefused() {
-  const status = await api('GET', '/api/auth/status');
+  const status = await whoIsHere();
   return status.authenticated ? null : { reason: status.reason && status.reason !== 'unauthenticated' ? status.reason : 'session_expired', code: 4501 };
 }
 
@@ -41,13 +47,19 @@ client.on('notice', (n) => {
   notices.value = [...(left > 0 ? [n] : []), ...notices.value.filter((o) => o.id !== n.id)]; // one that was taken away comes with an end that has passed
   if (left > 0 && left < 86400000) setTimeout(() => { notices.value = notices.value.filter((o) => o.id !== n.id); }, left);
 });
-client.on('reauth', (m) => { deadline.value = m.deadline; });
+client.on('reauth', async (m) => {
+  // A legacy log-in's token lasts an hour and its socket no longer: the next one is fetched, and the socket opened again with it.
+  if (session.value?.auth === 'legacy' && (await renew())) client.reconnect();
+  else deadline.value = m.deadline;
+});
 client.on('welcome', (m) => {
   deadline.value = null;
   if (m.session) session.value = { ...session.value, ...m.session };
   checkBuild();
 });
 client.on('heartbeat', () => { heardAt.value = client.heardAt; });
+
+effect(() => { renewable.value = session.value?.auth === 'legacy'; });
 
 effect(() => {
   const p = sessionOver.value;
@@ -66,7 +78,7 @@ async function checkBuild() {
 
 /** Asks who is here, and opens the socket for them. */
 export async function begin() {
-  const status = await get('/api/auth/status');
+  const status = await whoIsHere();
   batch(() => {
     session.value = status.session ?? null;
     me.value = status.authenticated ? status.user : null;

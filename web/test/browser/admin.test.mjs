@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { after, afterEach, before, test } from 'node:test';
 import { browser, demo, logIn, modes, page, quiet, tidy } from './harness.mjs';
 
@@ -113,4 +114,60 @@ test('one of two own devices is renamed, and signed out from the other', async (
   await one.waitForSelector('section:has-text("Recently ended") td:has-text("The old laptop")');
   quiet(one);
   quiet(two);
+});
+
+/** Turns switches as the console does. @param {import('playwright-core').Page} admin @param {object} change */
+const turn = (admin, change) => admin.evaluate((body) => fetch('/api/admin/rollout', { method: 'PUT', headers: { 'Content-Type': 'application/json' }, body }).then((r) => r.status), JSON.stringify({ ...change, reason: 'test' }));
+
+test('a legacy log-in outlives its hour, also in the middle of a page, and becomes a session once the cohort is switched', async () => {
+  const admin = await as(d.user('admin'));
+  assert.equal(await turn(admin, { percentage: 0 }), 200);
+  const user = await as(d.user('user', 2)), jar = user.context();
+  const path = () => user.evaluate(() => fetch('/api/auth/status').then((r) => r.json()).then((s) => s.auth ?? 'nobody'));
+  assert.equal(await path(), 'legacy');
+  await jar.clearCookies({ name: 'rosetree' }); // what the browser does when the hour is over
+  await user.reload();
+  await user.waitForSelector('.pill[data-state=live]');
+  assert.equal(await path(), 'legacy');
+  await jar.clearCookies({ name: 'rosetree' });
+  await user.click('a[href="/sessions"]');
+  await user.waitForSelector('.device .tag:has-text("This device")');
+  assert.equal(await turn(admin, { percentage: 100 }), 200);
+  await jar.clearCookies({ name: 'rosetree' });
+  await user.reload();
+  await user.waitForSelector('.device .tag:has-text("This device")');
+  assert.equal(await path(), 'session');
+  quiet(user, /401/);
+  quiet(admin);
+});
+
+/** Says one command to the demo's Redis. @param {...string} words */
+function redis(...words) {
+  const at = new URL(d.redis_url);
+  const say = (/** @type {string[]} */ all) => `*${all.length}\r\n${all.map((w) => `$${Buffer.byteLength(w)}\r\n${w}\r\n`).join('')}`;
+  const auth = [decodeURIComponent(at.username), decodeURIComponent(at.password)].filter(Boolean);
+  return new Promise((done, fail) => {
+    const socket = connect(Number(at.port), at.hostname, () => socket.write((auth.length ? say(['AUTH', ...auth]) : '') + say(words) + say(['QUIT'])));
+    let heard = '';
+    socket.on('data', (b) => { heard += b; });
+    socket.on('error', fail);
+    socket.on('close', () => (/(^|\n)-/.test(heard) ? fail(new Error(heard)) : done(heard)));
+  });
+}
+
+test('to end another device asks for the password again, once it was long ago', async () => {
+  const here = await as(d.user('user', 2)), there = await as(d.user('user', 2));
+  const id = (/** @type {import('playwright-core').Page} */ p) => p.evaluate(() => fetch('/api/auth/status').then((r) => r.json()).then((s) => s.session.id));
+  const mine = await id(here), other = await id(there);
+  await here.goto(`${d.url}/sessions`);
+  await redis('HSET', `rt:s:{${mine.slice(0, 12)}}${mine.slice(12)}`, 'auth', String(Date.now() - 3600_000));
+  await here.click(`[data-session="${other}"] button.danger`);
+  await here.fill('dialog [name=password]', 'wrong password');
+  await here.click('dialog button.primary');
+  await here.waitForSelector('dialog :text("is wrong")');
+  await here.fill('dialog [name=password]', d.user('user', 2).password);
+  await here.click('dialog button.primary');
+  await there.waitForSelector('dialog[role=alertdialog]:has-text("Session ended")');
+  await here.waitForSelector(`[data-session="${other}"]`, { state: 'detached' });
+  quiet(here, /403|422/);
 });
