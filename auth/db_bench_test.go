@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"rosetree/internal/devstack"
@@ -80,26 +81,48 @@ func BenchmarkBoundRead(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer db.Close()
-			const columns = "select symbol, quantity::text, price::text, currency from app.transactions"
-			read := func(rows pgx.Rows) error {
-				_, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (x [4]string, err error) { return x, row.Scan(&x[0], &x[1], &x[2], &x[3]) })
-				return err
-			}
 			var next atomic.Int64
 			user := func() Principal { return who[next.Add(7)%int64(len(who))] }
 			compareRates(b, c.workers, func(int) error {
-				rows, err := plain.Query(context.Background(), columns+" where user_id = $1", string(user().User))
+				ctx, stop := context.WithTimeout(context.Background(), 5*time.Second) // no query goes without one
+				defer stop()
+				rows, err := plain.Query(ctx, twentyHoldings+" where user_id = $1", string(user().User))
 				if err != nil {
 					return err
 				}
-				return read(rows)
+				return readHoldings(rows)
 			}, func(int) error {
 				var batch pgx.Batch
-				batch.Queue(columns).Query(read)
+				batch.Queue(twentyHoldings).Query(readHoldings)
 				return db.As(user()).Do(context.Background(), &batch)
 			})
 		})
 	}
+}
+
+// twentyHoldings has the columns that package portfolio reads of a ledger.
+const twentyHoldings = `SELECT id, account_id, seq, executed_at, type, COALESCE(symbol, ''), quantity, price, amount, currency, fee, tax, fx_rate,
+	COALESCE(pair_id::text, ''), deleted_at IS NOT NULL FROM app.transactions`
+
+func readHoldings(rows pgx.Rows) error {
+	var (
+		id, kind, symbol, currency, pair        string
+		account                                 pgtype.UUID
+		seq                                     int64
+		at                                      time.Time
+		quantity, price, amount, fee, tax, rate pgtype.Numeric
+		deleted                                 bool
+	)
+	n := 0
+	for ; rows.Next(); n++ {
+		if err := rows.Scan(&id, &account, &seq, &at, &kind, &symbol, &quantity, &price, &amount, &currency, &fee, &tax, &rate, &pair, &deleted); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil || n != 20 {
+		return fmt.Errorf("%d holdings: %w", n, err)
+	}
+	return nil
 }
 
 // BenchmarkChangeNews compares portfolio writes whose triggers make news with the same writes without the news' triggers, on

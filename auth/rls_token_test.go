@@ -129,6 +129,22 @@ func TestEveryOtherContextIsRefused(t *testing.T) {
 	}
 }
 
+func TestAContextOfAKeyThatIsNoMoreIsRefused(t *testing.T) {
+	d := devstack.Test(t).Database(t, migrate)
+	db, conn, id := openDB(t, d), raw(t, d), uuid.NewString()
+	if got := claim(t, conn, db.signer.mint(scopeUser, id, time.Now(), contextTTL, 0)); got != id {
+		t.Fatal(got)
+	}
+	if _, err := superuser(t, d).Exec(t.Context(), "update app_private.ctx_key set not_after = now() - interval '1 second'"); err != nil {
+		t.Fatal(err)
+	}
+	for _, scope := range []string{scopeUser, string(ServiceAuth)} {
+		if got := claim(t, conn, db.signer.mint(scope, id, time.Now(), contextTTL, 0)); got != "RT001" {
+			t.Errorf("scope %s of a spent key: %q", scope, got)
+		}
+	}
+}
+
 func TestAnyChangedBitOfAContextIsRefused(t *testing.T) {
 	d := devstack.Test(t).Database(t, migrate)
 	db, conn := openDB(t, d), raw(t, d)

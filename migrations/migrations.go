@@ -67,6 +67,9 @@ func Up(ctx context.Context, ownerURL string, o Options) error {
 	if err := setUp(ctx, conn, o); err != nil {
 		return err
 	}
+	if err := recordFunctions(ctx, conn); err != nil {
+		return err
+	}
 	report, err := selfTest(ctx, conn)
 	if err == nil {
 		o.Log.Info("migrated", "self_test", report)
@@ -90,11 +93,18 @@ func applyPending(ctx context.Context, conn *pgx.Conn, log *slog.Logger) error {
 	if !skipped {
 		return nil
 	}
-	// The record may be right and the database not: restored, or altered by hand. Then all files run again.
-	if _, err := selfTest(ctx, conn); err == nil {
-		return nil
+	// The record may be right and the database not: restored, altered by hand, or an earlier file ran alone under psql and put
+	// back the functions that a later one replaces. Then all files run again.
+	same, err := functionsAsRecorded(ctx, conn)
+	if err != nil {
+		return err
 	}
-	log.Warn("the self-test fails: applying every file again")
+	if same {
+		if _, err := selfTest(ctx, conn); err == nil {
+			return nil
+		}
+	}
+	log.Warn("the database is not as it was left: applying every file again", "functions_changed", !same)
 	for _, f := range all {
 		if err := apply(ctx, conn, f, log); err != nil {
 			return err
@@ -135,6 +145,11 @@ func Verify(ctx context.Context, ownerURL string) (string, error) {
 		if !f.Applied || f.Changed {
 			return "", fmt.Errorf("migrations: %s is not applied, or in another version: run 'rosetree migrate up'", f.Name)
 		}
+	}
+	if same, err := functionsAsRecorded(ctx, conn); err != nil {
+		return "", err
+	} else if !same {
+		return "", errors.New("migrations: functions in app or app_private are not as 'rosetree migrate up' left them: run it again")
 	}
 	return selfTest(ctx, conn)
 }

@@ -53,6 +53,30 @@ func TestUpTellsWhatIsAppliedAndRepairsWhatIsBroken(t *testing.T) {
 	mustPass(t, db.OwnerURL)
 }
 
+func TestAnEarlierFileThatRanAloneIsFollowedByTheLaterOnesAgain(t *testing.T) {
+	db := fresh(t)
+	source := func() string {
+		return mustPsql(t, db.OwnerURL, "SELECT md5(prosrc) FROM pg_proc WHERE oid = 'app.uid()'::regprocedure")
+	}
+	newest := source()
+	mustPsql(t, db.OwnerURL, schema(t))
+	if source() == newest {
+		t.Fatal("001 puts back nothing that a later file replaces; this test needs another function")
+	}
+	if _, err := migrations.Verify(t.Context(), db.OwnerURL); err == nil || !strings.Contains(err.Error(), "run it again") {
+		t.Errorf("verify: %v", err)
+	}
+	if err := migrate(t.Context(), db.OwnerURL, ""); err != nil {
+		t.Fatal(err)
+	}
+	if source() != newest {
+		t.Error("app.uid() is still of 001")
+	}
+	if _, err := migrations.Verify(t.Context(), db.OwnerURL); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestManyUpsAtOnceWaitForEachOther(t *testing.T) {
 	db := empty(t)
 	var wg sync.WaitGroup
