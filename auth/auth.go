@@ -63,7 +63,7 @@ func New(cfg Config, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg pr
 	if err != nil {
 		return nil, err
 	}
-	secret, err := db.config.Secret.Or(db.config.URL)
+	secret, err := db.config.Secret.Or(string(db.config.URL))
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ type DB struct {
 // and one that does not know our key. Connections are then made and replaced as needed.
 func OpenDB(ctx context.Context, c DBConfig, reg prometheus.Registerer) (*DB, error) {
 	c = c.withDefaults()
-	secret, err := c.Secret.Or(c.URL)
+	secret, err := c.Secret.Or(string(c.URL))
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func OpenDB(ctx context.Context, c DBConfig, reg prometheus.Registerer) (*DB, er
 	if err != nil {
 		return nil, err
 	}
-	if where.pooler && !strings.Contains(c.URL, "default_query_exec_mode") {
+	if where.pooler && !strings.Contains(string(c.URL), "default_query_exec_mode") {
 		// A pooler that hands out connections per transaction loses prepared statements (PgBouncer before 1.21).
 		pc.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}

@@ -76,7 +76,7 @@ func BenchmarkBoundRead(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer plain.Close()
-			db, err := OpenDB(b.Context(), DBConfig{URL: slowly(b, d.URL, c.delay), MaxConns: 8, AcquireWait: time.Minute}, nil)
+			db, err := OpenDB(b.Context(), DBConfig{URL: Secret(slowly(b, d.URL, c.delay)), MaxConns: 8, AcquireWait: time.Minute}, nil)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -141,7 +141,7 @@ func BenchmarkChangeNews(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		db, err := OpenDB(b.Context(), DBConfig{URL: d.URL, MaxConns: 16, AcquireWait: time.Minute}, nil)
+		db, err := OpenDB(b.Context(), DBConfig{URL: Secret(d.URL), MaxConns: 16, AcquireWait: time.Minute}, nil)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -115,7 +115,7 @@ func startDBLoad(t *testing.T, c *pgCluster, url string) (*dbLoad, func()) {
 		t.Fatal(err)
 	}
 	who := seedUsers(t, devstack.DB{OwnerURL: c.url("owner", "postgres")}, 8, 0)
-	db, err := OpenDB(t.Context(), DBConfig{URL: url, MaxConns: 6}, nil)
+	db, err := OpenDB(t.Context(), DBConfig{URL: Secret(url), MaxConns: 6}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

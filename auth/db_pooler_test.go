@@ -133,7 +133,7 @@ func TestBehindPgBouncerUsersShareConnectionsAndNeverRows(t *testing.T) {
 			if mode != "" {
 				at += "&default_query_exec_mode=" + mode
 			}
-			db, err := OpenDB(t.Context(), DBConfig{URL: at, MaxConns: 10, AcquireWait: 20 * time.Second}, nil)
+			db, err := OpenDB(t.Context(), DBConfig{URL: Secret(at), MaxConns: 10, AcquireWait: 20 * time.Second}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -149,12 +149,12 @@ func TestBehindPgBouncerUsersShareConnectionsAndNeverRows(t *testing.T) {
 		})
 	}
 	t.Run("simple_protocol", func(t *testing.T) {
-		if _, err := OpenDB(t.Context(), DBConfig{URL: url + "&default_query_exec_mode=simple_protocol"}, nil); err == nil || !strings.Contains(err.Error(), "simple_protocol") {
+		if _, err := OpenDB(t.Context(), DBConfig{URL: Secret(url + "&default_query_exec_mode=simple_protocol")}, nil); err == nil || !strings.Contains(err.Error(), "simple_protocol") {
 			t.Errorf("%v", err)
 		}
 	})
 	t.Run("LISTEN is refused and not lost in silence", func(t *testing.T) {
-		db, err := OpenDB(t.Context(), DBConfig{URL: url}, nil)
+		db, err := OpenDB(t.Context(), DBConfig{URL: Secret(url)}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -163,7 +163,7 @@ func TestATransactionIsAllOrNothingAndOutlivesItsClient(t *testing.T) {
 func TestFullMeansWaitABoundedTimeAndThenUnavailable(t *testing.T) {
 	d := devstack.Test(t).Database(t, migrate)
 	p := seedUsers(t, d, 1, 0)[0]
-	db, err := OpenDB(t.Context(), DBConfig{URL: d.URL, MaxConns: 2, AcquireWait: 200 * time.Millisecond}, nil)
+	db, err := OpenDB(t.Context(), DBConfig{URL: Secret(d.URL), MaxConns: 2, AcquireWait: 200 * time.Millisecond}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,19 +212,19 @@ func TestAnOverprivilegedLoginIsRefused(t *testing.T) {
 		"may use app_private": {"GRANT USAGE ON SCHEMA app_private TO over", "REVOKE USAGE ON SCHEMA app_private FROM over"},
 	} {
 		exec(how[0])
-		if db, err := OpenDB(t.Context(), DBConfig{URL: url}, nil); err == nil || !strings.Contains(err.Error(), says) {
+		if db, err := OpenDB(t.Context(), DBConfig{URL: Secret(url)}, nil); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v, %v", how[0], db, err)
 		}
 		exec(how[1])
 	}
-	if _, err := OpenDB(t.Context(), DBConfig{URL: devstack.Test(t).Empty(t).OwnerURL}, nil); err == nil || !strings.Contains(err.Error(), "superuser") {
+	if _, err := OpenDB(t.Context(), DBConfig{URL: Secret(devstack.Test(t).Empty(t).OwnerURL)}, nil); err == nil || !strings.Contains(err.Error(), "superuser") {
 		t.Errorf("the owner's own login: %v", err)
 	}
 	var other SecretKey
 	if err := other.UnmarshalText([]byte(strings.Repeat("ab", 31) + "cd")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenDB(t.Context(), DBConfig{URL: d.URL, Secret: other}, nil); err == nil || !strings.Contains(err.Error(), "SECRET_KEY") {
+	if _, err := OpenDB(t.Context(), DBConfig{URL: Secret(d.URL), Secret: other}, nil); err == nil || !strings.Contains(err.Error(), "SECRET_KEY") {
 		t.Errorf("another key: %v", err)
 	}
 }

@@ -18,7 +18,7 @@ import (
 // DBConfig is how PostgreSQL is reached. The URL may name several hosts, with target_session_attrs=read-write
 // to follow a switchover, and every parameter of pgx (pool_max_conns, connect_timeout, …).
 type DBConfig struct {
-	URL          string        `env:"DATABASE_URL,required" secret:"true" doc:"PostgreSQL, as the unprivileged application role"`
+	URL          Secret        `env:"DATABASE_URL,required" secret:"true" doc:"PostgreSQL, as the unprivileged application role"`
 	Secret       SecretKey     `env:"SECRET_KEY" secret:"true" doc:"one or more secrets of at least 32 bytes in hex or base64, comma-separated: the first signs, all verify; unset: derived from the password in DATABASE_URL"`
 	MaxConns     int32         `env:"DB_MAX_CONNS" envDefault:"0" doc:"connections to PostgreSQL; 0: pool_max_conns of the URL, or four per core and at least 8"`
 	AcquireWait  time.Duration `env:"DB_ACQUIRE_WAIT" envDefault:"2s" doc:"how long a request waits for a free connection before it is answered unavailable"`
@@ -41,7 +41,7 @@ func (c DBConfig) withDefaults() DBConfig {
 }
 
 func poolConfig(c DBConfig) (*pgxpool.Config, error) {
-	pc, err := pgxpool.ParseConfig(c.URL)
+	pc, err := pgxpool.ParseConfig(string(c.URL))
 	if err != nil {
 		return nil, errors.New("auth: DATABASE_URL is not a PostgreSQL URL") // pgx's own text repeats parts of it
 	}
@@ -51,14 +51,14 @@ func poolConfig(c DBConfig) (*pgxpool.Config, error) {
 	}
 	if c.MaxConns > 0 {
 		pc.MaxConns = c.MaxConns
-	} else if !strings.Contains(c.URL, "pool_max_conns") {
+	} else if !strings.Contains(string(c.URL), "pool_max_conns") {
 		pc.MaxConns = int32(max(8, 4*runtime.NumCPU()))
 	}
 	pc.MinIdleConns = min(2, pc.MaxConns)
 	pc.MaxConnLifetime, pc.MaxConnLifetimeJitter = 30*time.Minute, 5*time.Minute
 	pc.MaxConnIdleTime, pc.HealthCheckPeriod = 5*time.Minute, 15*time.Second
 	pc.PingTimeout = 500 * time.Millisecond // pgx has none by default: a dead path would hold the caller
-	if !strings.Contains(c.URL, "connect_timeout") {
+	if !strings.Contains(string(c.URL), "connect_timeout") {
 		pc.ConnConfig.ConnectTimeout = 2 * time.Second
 	}
 	// A cancelled context sends a cancel request: the default closes the connection, and 200 clients that

@@ -52,7 +52,7 @@ func TestR18_WhatWasAcknowledgedOutlivesItsServer(t *testing.T) {
 	dsn, link := through(t, d.URL)
 	var gone revokeEnv
 	t.Run("the first server", func(t *testing.T) { // ends with all that it remembers
-		db, err := OpenDB(t.Context(), DBConfig{URL: dsn, AcquireWait: 300 * time.Millisecond, QueryTimeout: time.Second}, prometheus.NewRegistry())
+		db, err := OpenDB(t.Context(), DBConfig{URL: Secret(dsn), AcquireWait: 300 * time.Millisecond, QueryTimeout: time.Second}, prometheus.NewRegistry())
 		if err != nil {
 			t.Fatal(err)
 		}

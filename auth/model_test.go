@@ -129,7 +129,7 @@ func (m *model) start(i int) {
 	opt := authOptions(m.redis)
 	opt.Addr = m.wire.Addr
 	rdb := redis.NewClient(opt)
-	db, err := OpenDB(context.Background(), DBConfig{URL: m.dsn, AcquireWait: 300 * time.Millisecond, QueryTimeout: time.Second}, prometheus.NewRegistry())
+	db, err := OpenDB(context.Background(), DBConfig{URL: Secret(m.dsn), AcquireWait: 300 * time.Millisecond, QueryTimeout: time.Second}, prometheus.NewRegistry())
 	if err != nil {
 		m.t.Fatalf("start server %d: %v", i, err)
 	}

@@ -43,7 +43,7 @@ func newTwoServers(t *testing.T, maxBlind time.Duration) *twoServers {
 	dsn, link := through(t, d.URL)
 	s := &twoServers{redis: r, database: link, owner: d.URL}
 	for name, e := range map[string]**revokeEnv{"one": &s.one, "two": &s.two} {
-		db, err := OpenDB(t.Context(), DBConfig{URL: dsn, AcquireWait: 500 * time.Millisecond, QueryTimeout: time.Second}, prometheus.NewRegistry())
+		db, err := OpenDB(t.Context(), DBConfig{URL: Secret(dsn), AcquireWait: 500 * time.Millisecond, QueryTimeout: time.Second}, prometheus.NewRegistry())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +196,7 @@ func revokeWithoutDatabase(t *testing.T, fault func(*devstack.Link)) {
 		t.Errorf("receipt %+v", receipt)
 	}
 	s.database.Restore()
-	db, err := OpenDB(t.Context(), DBConfig{URL: s.owner}, prometheus.NewRegistry())
+	db, err := OpenDB(t.Context(), DBConfig{URL: Secret(s.owner)}, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func migrate(ctx context.Context, ownerURL, runtimeURL string) error {
 
 func openDB(t *testing.T, d devstack.DB) *DB {
 	t.Helper()
-	db, err := OpenDB(t.Context(), DBConfig{URL: d.URL}, prometheus.NewRegistry())
+	db, err := OpenDB(t.Context(), DBConfig{URL: Secret(d.URL)}, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -119,7 +119,7 @@ func TestThisCorpusWouldSucceedWithoutRowSecurity(t *testing.T) {
 func TestAPoisonedSessionIsHarmlessOrDropped(t *testing.T) {
 	d := devstack.Test(t).Database(t, migrate)
 	who := seedUsers(t, d, 3, 3)
-	db, err := OpenDB(t.Context(), DBConfig{URL: d.URL, MaxConns: 1}, nil)
+	db, err := OpenDB(t.Context(), DBConfig{URL: Secret(d.URL), MaxConns: 1}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func mixedOperations() int {
 func TestThirtyTwoUsersInParallelNeverMeet(t *testing.T) {
 	d := devstack.Test(t).Database(t, migrate)
 	who, each := seedUsers(t, d, 32, 20), mixedOperations()
-	db, err := OpenDB(t.Context(), DBConfig{URL: d.URL + "&connect_timeout=60", MaxConns: 8, AcquireWait: time.Minute, QueryTimeout: time.Minute} /* on a busy machine too: this is about rows, not about time */, nil)
+	db, err := OpenDB(t.Context(), DBConfig{URL: Secret(d.URL + "&connect_timeout=60"), MaxConns: 8, AcquireWait: time.Minute, QueryTimeout: time.Minute} /* on a busy machine too: this is about rows, not about time */, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,10 +8,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"rosetree/internal/api"
 )
 
 const minSecret = 32 // bytes
@@ -90,18 +93,10 @@ func (k SecretKey) Derive(purpose string, size int) [][]byte {
 // ContextKeys are the keys that sign identity contexts; "rosetree migrate up" installs them in the database.
 func (k SecretKey) ContextKeys() [][]byte { return k.Derive("rls-context", 32) }
 
-const shownSecret = "[secret]"
-
-func (SecretKey) String() string               { return shownSecret }
-func (SecretKey) GoString() string             { return shownSecret }
-func (SecretKey) LogValue() slog.Value         { return slog.StringValue(shownSecret) }
-func (SecretKey) MarshalText() ([]byte, error) { return []byte(shownSecret), nil }
-func (SecretKey) MarshalJSON() ([]byte, error) { return []byte(`"` + shownSecret + `"`), nil }
+// Whatever prints a key, with any verb, shows that it is one.
+func (SecretKey) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, api.ShownSecret) }
+func (SecretKey) LogValue() slog.Value         { return slog.StringValue(api.ShownSecret) }
+func (SecretKey) MarshalText() ([]byte, error) { return []byte(api.ShownSecret), nil }
 
 // Secret is a setting's text that whatever prints it shows as "[secret]".
-type Secret string
-
-func (Secret) String() string               { return shownSecret }
-func (Secret) GoString() string             { return shownSecret }
-func (Secret) LogValue() slog.Value         { return slog.StringValue(shownSecret) }
-func (Secret) MarshalText() ([]byte, error) { return []byte(shownSecret), nil }
+type Secret = api.Secret

@@ -76,7 +76,7 @@ func newWorld(t testing.TB) *world {
 	w := &world{t: t, redis: env.Redis(t), book: prices.NewBook(prometheus.NewRegistry())}
 	w.admin, w.wire = w.redis.Client(t), devstack.StartLink(t, w.redis.Addr)
 	log, reg := slog.New(slog.DiscardHandler), prometheus.NewRegistry()
-	db, err := auth.OpenDB(context.Background(), auth.DBConfig{URL: env.Database(t, migrate).URL}, reg)
+	db, err := auth.OpenDB(context.Background(), auth.DBConfig{URL: auth.Secret(env.Database(t, migrate).URL)}, reg)
 	w.must(err)
 	t.Cleanup(db.Close)
 	rdb, err := auth.OpenRedis(strings.Replace(w.redis.URL, w.redis.Addr, w.wire.Addr, 1))

@@ -52,7 +52,7 @@ func newWorld(t testing.TB) *world {
 	made := env.Database(t, migrate)
 	w := &world{t: t, redis: env.Redis(t)}
 	var err error
-	if w.db, err = auth.OpenDB(t.Context(), auth.DBConfig{URL: made.URL}, prometheus.NewRegistry()); err != nil {
+	if w.db, err = auth.OpenDB(t.Context(), auth.DBConfig{URL: auth.Secret(made.URL)}, prometheus.NewRegistry()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.db.Close)

@@ -8,15 +8,17 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"rosetree/internal/api"
 )
 
 // Config are the settings of the room.
 type Config struct {
 	Feeds FeedList `env:"PRICE_FEEDS" envDefault:"sim" doc:"where prices come from, a comma list: sim, replay:market, replay:FILE.csv, coinbase, kraken, binance, alpaca, finnhub, ecb, ingest; options follow a question mark, as in sim?seed=7&rate=2"`
 
-	AlpacaKey    string `env:"ALPACA_KEY_ID" doc:"key id of the alpaca feed"`
-	AlpacaSecret string `env:"ALPACA_SECRET_KEY" secret:"true" doc:"secret of the alpaca feed"`
-	FinnhubKey   string `env:"FINNHUB_API_KEY" secret:"true" doc:"key of the finnhub feed"`
+	AlpacaKey    string     `env:"ALPACA_KEY_ID" doc:"key id of the alpaca feed"`
+	AlpacaSecret api.Secret `env:"ALPACA_SECRET_KEY" secret:"true" doc:"secret of the alpaca feed"`
+	FinnhubKey   api.Secret `env:"FINNHUB_API_KEY" secret:"true" doc:"key of the finnhub feed"`
 }
 
 // Validate names the keys that the chosen feeds lack.

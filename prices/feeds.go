@@ -46,10 +46,10 @@ var feedMakers = map[string]feedMaker{
 		return newExchange(s, d, binance{}, binanceTerms, binanceAddress, "")
 	},
 	"alpaca": func(s feedSpec, d feedDeps) (Feed, error) {
-		return newExchange(s, d, alpaca{d.config.AlpacaKey, d.config.AlpacaSecret}, alpacaTerms, alpacaAddress, d.config.AlpacaSecret)
+		return newExchange(s, d, alpaca{d.config.AlpacaKey, string(d.config.AlpacaSecret)}, alpacaTerms, alpacaAddress, string(d.config.AlpacaSecret))
 	},
 	"finnhub": func(s feedSpec, d feedDeps) (Feed, error) {
-		return newExchange(s, d, finnhub{}, finnhubTerms, finnhubAddress, d.config.FinnhubKey)
+		return newExchange(s, d, finnhub{}, finnhubTerms, finnhubAddress, string(d.config.FinnhubKey))
 	},
 	"ecb": newECB,
 	"ingest": func(s feedSpec, d feedDeps) (Feed, error) {

@@ -31,7 +31,7 @@ func migrate(ctx context.Context, ownerURL, runtimeURL string) error {
 func feedRows(t testing.TB) prices.DB {
 	t.Helper()
 	d := devstack.Test(t).Database(t, migrate)
-	db, err := auth.OpenDB(t.Context(), auth.DBConfig{URL: d.URL}, prometheus.NewRegistry())
+	db, err := auth.OpenDB(t.Context(), auth.DBConfig{URL: auth.Secret(d.URL)}, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 // checkSettings are those that something outside this program has to agree with.
 type checkSettings struct {
 	Database auth.DBConfig
-	Redis    string `env:"REDIS_URL,required" secret:"true" doc:"Redis for sessions: redis://, rediss://, unix://, redis+cluster://, redis+sentinel://"`
+	Redis    auth.Secret `env:"REDIS_URL,required" secret:"true" doc:"Redis for sessions: redis://, rediss://, unix://, redis+cluster://, redis+sentinel://"`
 	Auth     auth.Config
 }
 
@@ -58,7 +58,7 @@ func check(ctx context.Context, environ []string) []auth.Finding {
 		found = append(found, auth.CheckDatabase(ctx, db)...)
 		db.Close()
 	}
-	rdb, err := auth.OpenRedis(s.Redis)
+	rdb, err := auth.OpenRedis(string(s.Redis))
 	if err != nil {
 		return append(found, auth.Finding{What: "Redis", Status: auth.StatusFailed, Detail: err.Error(), Do: "correct REDIS_URL"})
 	}

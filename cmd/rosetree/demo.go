@@ -117,7 +117,7 @@ func demoAddress(listen string) string {
 
 // prepareDemo brings the database to the newest schema and, the first time, to life.
 func prepareDemo(ctx context.Context, stack *devstack.Stack, cfg Config, say func(string, ...any)) ([]demoPerson, error) {
-	secret, err := cfg.DB.Secret.Or(cfg.DB.URL)
+	secret, err := cfg.DB.Secret.Or(string(cfg.DB.URL))
 	if err != nil {
 		return nil, err
 	}

@@ -66,7 +66,7 @@ func newSeeder(ctx context.Context, cfg Config) (s *seeder, done func(), err err
 	if err != nil {
 		return nil, nil, err
 	}
-	rdb, err := auth.OpenRedis(cfg.Redis.URL)
+	rdb, err := auth.OpenRedis(string(cfg.Redis.URL))
 	if err != nil {
 		db.Close()
 		return nil, nil, err

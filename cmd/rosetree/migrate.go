@@ -16,12 +16,12 @@ import (
 
 // migrateSettings are what a migration needs of the environment.
 type migrateSettings struct {
-	Runtime string         `env:"DATABASE_URL,required" secret:"true" doc:"PostgreSQL, as the unprivileged application role"`
-	Owner   string         `env:"MIGRATE_DATABASE_URL" secret:"true" doc:"PostgreSQL, as the owner: used by 'rosetree migrate' alone; unset: DATABASE_URL"`
+	Runtime auth.Secret    `env:"DATABASE_URL,required" secret:"true" doc:"PostgreSQL, as the unprivileged application role"`
+	Owner   auth.Secret    `env:"MIGRATE_DATABASE_URL" secret:"true" doc:"PostgreSQL, as the owner: used by 'rosetree migrate' alone; unset: DATABASE_URL"`
 	Secret  auth.SecretKey `env:"SECRET_KEY" secret:"true" doc:"one or more secrets of at least 32 bytes in hex or base64, comma-separated"`
 }
 
-func (s migrateSettings) owner() string { return cmp.Or(s.Owner, s.Runtime) }
+func (s migrateSettings) owner() string { return string(cmp.Or(s.Owner, s.Runtime)) }
 
 func newMigrate() *cobra.Command {
 	migrate := &cobra.Command{
@@ -45,11 +45,11 @@ func migrateUp(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
-	secret, err := s.Secret.Or(s.Runtime)
+	secret, err := s.Secret.Or(string(s.Runtime))
 	if err != nil {
 		return err
 	}
-	err = migrations.Up(cmd.Context(), s.owner(), migrations.Options{ContextKeys: secret.ContextKeys(), RuntimeURL: s.Runtime,
+	err = migrations.Up(cmd.Context(), s.owner(), migrations.Options{ContextKeys: secret.ContextKeys(), RuntimeURL: string(s.Runtime),
 		Log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))})
 	if err != nil {
 		return err

@@ -23,7 +23,7 @@ import (
 type operatorSettings struct {
 	Database auth.DBConfig
 	Auth     auth.Config
-	Redis    string `env:"REDIS_URL,required" secret:"true" doc:"redis://, rediss://, unix://; several addresses, or redis+cluster://, redis+sentinel:// for those set-ups"`
+	Redis    auth.Secret `env:"REDIS_URL,required" secret:"true" doc:"redis://, rediss://, unix://; several addresses, or redis+cluster://, redis+sentinel:// for those set-ups"`
 }
 
 // readyWithin is how long a command waits until it knows the switches and the revocations.
@@ -35,7 +35,7 @@ func withAuth(cmd *cobra.Command, work func(ctx context.Context, a *auth.Auth) e
 	if err != nil {
 		return err
 	}
-	rdb, err := auth.OpenRedis(s.Redis)
+	rdb, err := auth.OpenRedis(string(s.Redis))
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ type Config struct {
 
 // RedisConfig is where Redis is.
 type RedisConfig struct {
-	URL string `env:"REDIS_URL,required" secret:"true" doc:"Redis: redis://, rediss://, unix://; several addresses, or redis+cluster://, redis+sentinel:// for those set-ups"`
+	URL auth.Secret `env:"REDIS_URL,required" secret:"true" doc:"Redis: redis://, rediss://, unix://; several addresses, or redis+cluster://, redis+sentinel:// for those set-ups"`
 }
 
 func newServe() *cobra.Command {
@@ -77,7 +77,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, ready func(address
 		return err
 	}
 	defer db.Close()
-	rdb, err := auth.OpenRedis(cfg.Redis.URL)
+	rdb, err := auth.OpenRedis(string(cfg.Redis.URL))
 	if err != nil {
 		return err
 	}
