@@ -4,7 +4,7 @@ ARGS ?=
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-go test-web lint build bench cross clean
+.PHONY: help demo test test-go test-web test-deploy lint build bench cross clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,10 +14,11 @@ demo: ## run Rosetree with its own PostgreSQL and Redis, people, portfolios and 
 	@$(MAKE) --no-print-directory build
 	@bin/rosetree demo $(ARGS)
 
-test: ## set up what is missing, then all checks: lint, browser, Go with the race detector
-	@.ci/setup servers compiler browser promtool
+test: ## set up what is missing, then all checks: lint, browser, deploy, Go with the race detector
+	@.ci/setup servers compiler browser deploy
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test-web
+	@$(MAKE) --no-print-directory test-deploy
 	@$(MAKE) --no-print-directory test-go
 
 test-go: ## the Go tests, against real private servers (ARGS="./auth -run Revoke")
@@ -25,6 +26,9 @@ test-go: ## the Go tests, against real private servers (ARGS="./auth -run Revoke
 
 test-web: build ## types, client library and browser stories of web/
 	@PATH="$$(.ci/node):$$PATH" ROSETREE_BIN=$(CURDIR)/bin/rosetree WEB_CHECKS="types lib browser" web/test/run
+
+test-deploy: ## the files of deploy/ against the schemas of what reads them
+	@cd deploy/check && $(GO) vet ./... && $(GO) test ./...
 
 lint: ## gofmt, vet, go fix, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -d . | head -50; echo "make lint: run gofmt -w on the files above"; exit 1; }

@@ -180,7 +180,7 @@ func said(t *testing.T, c Condition, lines []line) []Notice {
 func TestPrometheusAndTheNotifierAgree(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
-		t.Fatal("promtool is needed: .ci/setup promtool")
+		t.Fatal("promtool is needed: .ci/setup deploy")
 	}
 	dir := t.TempDir()
 	var rules, tests bytes.Buffer
