@@ -84,7 +84,7 @@ func (db *DB) Service(s Service) Rows { return Rows{db: db, scope: string(s), ui
 
 // bindSQL is the first statement of every transaction. It also re-pins what a hostile statement in an earlier
 // transaction may have left in the session, where it did: setting costs more than looking. The login's own search_path
-// is ” as ALTER ROLE keeps it. Nothing of the context comes back.
+// is empty, in the quotes with which ALTER ROLE keeps it. Nothing of the context comes back.
 const bindSQL = `select set_config('rosetree.ctx',$1,true) is null,
 	case when current_setting('search_path') || current_setting('row_security') not in ('on', '""on') then set_config('search_path','',true) || set_config('row_security','on',true) is null end`
 

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -22,7 +21,7 @@ import (
 
 // The promises are ratios, measured in one run, in slices that take turns: the machine may be busy with other things.
 //
-//	go test ./auth -run '^$' -bench 'BoundRead|ChangeNews' -benchtime 10x
+//	go test ./auth -run '^$' -bench BoundRead -benchtime 10x
 const benchSlice = 200 * time.Millisecond
 
 // compareRates runs base and other in turns and reports the median of other's rate over base's.
@@ -123,41 +122,6 @@ func readHoldings(rows pgx.Rows) error {
 		return fmt.Errorf("%d holdings: %w", n, err)
 	}
 	return nil
-}
-
-// BenchmarkChangeNews compares portfolio writes whose triggers make news with the same writes without the news' triggers, on
-// clusters that sync every commit to the disk, as real ones do.
-func BenchmarkChangeNews(b *testing.B) {
-	open := func(silent bool) (*DB, []Principal) {
-		c := newPgCluster(b)
-		d := devstack.DB{URL: c.url("rosetree_api", "postgres"), OwnerURL: c.url("owner", "postgres")}
-		if err := migrate(b.Context(), d.OwnerURL, d.URL); err != nil {
-			b.Fatal(err)
-		}
-		who := seedUsers(b, d, 32, 0)
-		if silent {
-			sql := "alter table app.portfolios disable trigger news_update"
-			if _, err := superuser(b, d).Exec(b.Context(), sql); err != nil {
-				b.Fatal(err)
-			}
-		}
-		db, err := OpenDB(b.Context(), DBConfig{URL: Secret(d.URL), MaxConns: 16, AcquireWait: time.Minute}, nil)
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(db.Close)
-		return db, who
-	}
-	write := func(db *DB, who []Principal) func(int) error {
-		return func(w int) error {
-			p := who[w]
-			var batch pgx.Batch
-			batch.Queue("insert into app.transactions (user_id, id, portfolio_id, account_id, type, amount, currency, executed_at) values ($1, $2, $1, $1, 'deposit', 1, 'USD', now())", string(p.User), uuid.NewString())
-			return db.As(p).Do(context.Background(), &batch)
-		}
-	}
-	silent, news := write(open(true)), write(open(false))
-	compareRates(b, 16, silent, news)
 }
 
 // slowly is url by way of a proxy that delays each direction; 0 is url itself.

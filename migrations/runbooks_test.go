@@ -234,14 +234,10 @@ func TestRunbookPointInTimeRecovery(t *testing.T) {
 	b.env["DATABASE_URL"] = fmt.Sprintf("postgres://rosetree_api:password@127.0.0.1:%d/postgres?sslmode=disable", port)
 	b.env["REDIS_URL"] = devstack.Test(t).Redis(t).URL
 	b.env["HOME"] = home
+	endWithUs(t, "QUIT", b.env["PGDATA"]+"/postmaster.pid")
 	b.sh(fmt.Sprintf(`mkdir "$ARCHIVE"; initdb -D "$PGDATA" -U owner -A trust --no-sync
 		printf "port = %d\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\nshared_buffers = 16MB\n" >> "$PGDATA/postgresql.conf"
 		pg_ctl start -w -D "$PGDATA" -l "$PGDATA.log"; rosetree migrate up`, port))
-	t.Cleanup(func() {
-		cmd := exec.Command(tool(t, "pg_ctl"), "stop", "-D", b.env["PGDATA"], "-m", "immediate")
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: b.as}
-		_ = cmd.Run()
-	})
 	url := b.env["MIGRATE_DATABASE_URL"]
 	b.do("archive")
 	b.do("base")
@@ -265,13 +261,14 @@ func TestRunbookRedis(t *testing.T) {
 	b.env["MIGRATE_DATABASE_URL"], b.env["DATABASE_URL"] = db.OwnerURL, db.URL
 	b.env["REDIS_URL"], b.env["REDIS_DIR"], b.env["REDIS_BACKUP"] = fmt.Sprintf("redis://127.0.0.1:%d", port), dir, t.TempDir()
 	b.env["REDIS_CONF"] = filepath.Join(t.TempDir(), "conf")
-	conf := fmt.Sprintf("bind 127.0.0.1\nport %d\ndir %s\nsave \"\"\nappendonly yes\nnotify-keyspace-events Kgxe\n", port, dir)
+	pidFile := filepath.Join(dir, "pid")
+	conf := fmt.Sprintf("bind 127.0.0.1\nport %d\ndir %s\npidfile %s\nsave \"\"\nappendonly yes\nnotify-keyspace-events Kgxe\n", port, dir, pidFile)
 	if err := os.WriteFile(b.env["REDIS_CONF"], []byte(conf), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	endWithUs(t, "KILL", pidFile) // a TERM is refused while the append-only file is written anew
 	b.sh(`redis-server "$REDIS_CONF" --daemonize yes; until redis-cli -u "$REDIS_URL" ping | grep PONG; do sleep 0.1; done
 		redis-cli -u "$REDIS_URL" hset 'rt:s:{x}y' uid 1; redis-cli -u "$REDIS_URL" pexpire 'rt:s:{x}y' 600000`)
-	t.Cleanup(func() { _ = exec.Command("redis-cli", "-u", b.env["REDIS_URL"], "shutdown", "nosave").Run() })
 	restored := func(how string) {
 		t.Helper()
 		if out := b.sh(`redis-cli -u "$REDIS_URL" hget 'rt:s:{x}y' uid; redis-cli -u "$REDIS_URL" config get appendonly | tail -1; redis-cli -u "$REDIS_URL" persist 'rt:s:{x}y'`); out != "1\nyes\n1" {
