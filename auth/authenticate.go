@@ -77,7 +77,7 @@ func (a *Auth) verify(ctx context.Context, c credential, ip string) (Principal, 
 	return Principal{}, errBadCredential
 }
 
-// admit asks what holds on every path: the denylist and the lockdown.
+// admit asks what may have changed since a credential was verified: the denylist, the lockdown and the end of the legacy path.
 func (a *Auth) admit(p Principal) error {
 	if e, denied := a.ends.denied.check(p); denied {
 		return endProblem(e)
@@ -88,6 +88,9 @@ func (a *Auth) admit(p Principal) error {
 	}
 	if switches.Lockdown && (p.Role != RoleAdmin || p.Degraded) {
 		return errLockedDown
+	}
+	if p.Via == ViaLegacy && !switches.LegacyEnabled {
+		return errBadCredential
 	}
 	return nil
 }

@@ -61,6 +61,9 @@ func (a *Auth) follow(old, now Switches) {
 	if now.Lockdown && !old.Lockdown {
 		a.ends.watch.endWhere(func(p Principal) bool { return p.Role != RoleAdmin || p.Degraded }, EndLockedDown)
 	}
+	if old.LegacyEnabled && !now.LegacyEnabled { // who also holds a session comes back with it at once
+		a.ends.watch.endWhere(func(p Principal) bool { return p.Via == ViaLegacy }, EndPathSwitched)
+	}
 }
 
 // Recheck says who p is now. The socket's owner calls it when p's deadline has come: another device may have used the session.

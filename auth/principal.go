@@ -45,13 +45,14 @@ type Principal struct {
 type EndReason string
 
 const (
-	EndRevoked     EndReason = "session_revoked"
-	EndExpired     EndReason = "session_expired"
-	EndSignedOut   EndReason = "signed_out"
-	EndLockedDown  EndReason = "locked_down"
-	EndReplaced    EndReason = "replaced"                      // the session limit gave its place to a newer one
-	EndRoleChanged EndReason = "credentials_renewed_elsewhere" // reconnect once
-	EndUnavailable EndReason = "unavailable"                   // nothing could be heard for MAX_BLIND
+	EndRevoked      EndReason = "session_revoked"
+	EndExpired      EndReason = "session_expired"
+	EndSignedOut    EndReason = "signed_out"
+	EndLockedDown   EndReason = "locked_down"
+	EndReplaced     EndReason = "replaced"                      // the session limit gave its place to a newer one
+	EndRoleChanged  EndReason = "credentials_renewed_elsewhere" // reconnect once
+	EndPathSwitched EndReason = "auth_path_switched"            // legacy tokens count no longer: reconnect with what else there is
+	EndUnavailable  EndReason = "unavailable"                   // nothing could be heard for MAX_BLIND
 )
 
 // End is the news that a session is over.

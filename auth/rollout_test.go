@@ -289,3 +289,47 @@ func TestF11_ALockdownLeavesAdministratorsAlone(t *testing.T) {
 	admin.want(200, "", "PUT", "/api/admin/lockdown", map[string]any{"lockdown": false, "reason": "test"})
 	user.want(200, "", "GET", "/api/auth/sessions", nil)
 }
+
+// TestF12: the end of the migration closes the sockets of legacy tokens, and no others.
+func TestF12_TheEndOfTheLegacyPathSendsItsSocketsToSessions(t *testing.T) {
+	s := newServer(t, Config{LegacyAuthEnabled: true, NewAuthEnabled: true, LegacyJWTSecret: legacySecret})
+	s.seedUser("ada@example.test", RoleUser)
+	_, legacy := s.login("ada@example.test", "bearer")
+	on, all := true, 100.0
+	s.turn(Override{NewAuth: &on, Percentage: &all})
+	_, session := s.login("ada@example.test", "bearer")
+	if legacy.Auth != "legacy" || session.Auth != "session" {
+		t.Fatalf("log-ins got %q and %q", legacy.Auth, session.Auth)
+	}
+	ends := map[string]chan End{"legacy": make(chan End, 1), "session": make(chan End, 1)}
+	who := map[string]Principal{}
+	for name, raw := range map[string]string{"legacy": legacy.Tokens.Access, "session": session.Tokens.Access} {
+		p, _, err := s.ask(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stop, now, err := s.auth.Watch(t.Context(), p, func(e End) { ends[name] <- e })
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stop()
+		who[name] = now
+	}
+	off := false
+	s.turn(Override{LegacyEnabled: &off})
+	select {
+	case e := <-ends["legacy"]:
+		if e.Reason != EndPathSwitched {
+			t.Errorf("%+v", e)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the legacy token's socket stays")
+	}
+	if len(ends["session"]) != 0 {
+		t.Error("the session's socket was closed")
+	}
+	// An upgrade that was authenticated just before the switch is refused by the second look.
+	if _, _, err := s.auth.Watch(t.Context(), who["legacy"], func(End) {}); code(err) != "unauthenticated" {
+		t.Errorf("a late legacy socket: %v", err)
+	}
+}

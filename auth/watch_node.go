@@ -61,6 +61,13 @@ func (n *node) remove(s *watched) {
 	}
 }
 
+// wants says whether a session is still watched.
+func (n *node) wants(id SessionID) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.want[id] != nil
+}
+
 func (n *node) ids() []SessionID {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -178,7 +178,9 @@ func (r *round) onMessage(m *redis.Message) {
 	if own[m.Payload] {
 		return
 	}
-	r.n.w.reads.look(r.n.session(m.Channel), m.Payload)
+	if id := r.n.session(m.Channel); r.n.wants(id) { // else it ended, and this is the deletion that followed
+		r.n.w.reads.look(id, m.Payload)
+	}
 }
 
 // own are the events that a touch of a living session makes. Everything else is worth a read.

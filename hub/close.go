@@ -16,6 +16,7 @@ const (
 	codeTooLarge      = 1009 // a message above the limit
 	codeRestart       = 1012 // this server stops; retry_ms spreads the return
 	codeUnavailable   = 1013 // who the caller is cannot be checked any longer
+	codeDrain         = 4000 // sent to another server while this one goes on
 	codeSlowConsumer  = 4001 // nothing was read for too long, or an ordered queue ran over
 	codeHeartbeat     = 4002 // the peer was silent for two heartbeats
 	codeRenewed       = 4003 // role or factor changed: reconnect once
@@ -45,18 +46,15 @@ type goodbye struct {
 
 // endings lists what auth reports; a reason that is not here ends as revoked.
 var endings = map[auth.EndReason]goodbye{
-	auth.EndRevoked:     {code: codeRevoked, reason: "session_revoked", cut: true},
-	auth.EndExpired:     {code: codeExpired, reason: "session_expired", cut: true},
-	auth.EndSignedOut:   {code: codeSignedOut, reason: "signed_out", cut: true},
-	auth.EndLockedDown:  {code: codeForbidden, reason: "locked_down", cut: true},
-	auth.EndReplaced:    {code: codeReplaced, reason: "replaced", cut: true},
-	auth.EndRoleChanged: {code: codeRenewed, reason: "credentials_renewed_elsewhere", cut: true},
-	auth.EndUnavailable: {code: codeUnavailable, reason: "unavailable", cut: true, retry: 2 * time.Second},
-	endPathSwitched:     {code: codePathSwitched, reason: "auth_path_switched", cut: true},
+	auth.EndRevoked:      {code: codeRevoked, reason: "session_revoked", cut: true},
+	auth.EndExpired:      {code: codeExpired, reason: "session_expired", cut: true},
+	auth.EndSignedOut:    {code: codeSignedOut, reason: "signed_out", cut: true},
+	auth.EndLockedDown:   {code: codeForbidden, reason: "locked_down", cut: true},
+	auth.EndReplaced:     {code: codeReplaced, reason: "replaced", cut: true},
+	auth.EndRoleChanged:  {code: codeRenewed, reason: "credentials_renewed_elsewhere", cut: true},
+	auth.EndUnavailable:  {code: codeUnavailable, reason: "unavailable", cut: true, retry: 2 * time.Second},
+	auth.EndPathSwitched: {code: codePathSwitched, reason: "auth_path_switched", cut: true},
 }
-
-// endPathSwitched is reported where the way in which a caller was authenticated is switched off.
-const endPathSwitched auth.EndReason = "auth_path_switched"
 
 func goodbyeOf(e auth.End) goodbye {
 	g, ok := endings[e.Reason]

@@ -346,39 +346,6 @@ func TestSocketsPerUserAndPerAddress(t *testing.T) {
 	})
 }
 
-func TestDrainIsSpreadAndHintsAreSpread(t *testing.T) {
-	inBubble(t, Config{Drain: 10 * time.Second, SocketsPerUser: -1}, func(t *testing.T, h *house) {
-		began := time.Now()
-		type end struct {
-			at    time.Duration
-			retry float64
-		}
-		ends := make(chan end, 100)
-		for range 100 {
-			c := h.dial("ana")
-			go func() {
-				bye, _, _ := c.closed()
-				ends <- end{time.Since(began), bye["retry_ms"].(float64)}
-			}()
-		}
-		synctest.Wait()
-		h.stop()
-		<-h.ran
-		first, last, retries := time.Hour, time.Duration(0), map[float64]bool{}
-		for range 100 {
-			e := <-ends
-			first, last = min(first, e.at), max(last, e.at)
-			retries[e.retry] = true
-		}
-		if last-first < 150*time.Millisecond || len(retries) < 50 {
-			t.Errorf("left within %v with %d different hints", last-first, len(retries))
-		}
-		if _, resp, err := h.tryDial("ana"); err == nil || resp.StatusCode != 503 {
-			t.Errorf("a draining server let someone in: %v", err)
-		}
-	})
-}
-
 func TestRenewalToAnotherSessionMovesTheWatch(t *testing.T) {
 	inBubble(t, Config{}, func(t *testing.T, h *house) {
 		c := h.dial("ana")
@@ -450,39 +417,6 @@ func TestPortfolioPausesWhileNobodyCanTellIfTheSessionLives(t *testing.T) {
 		}
 		if waited := time.Since(began); waited < 5*time.Second || waited > 5300*time.Millisecond {
 			t.Errorf("waited %v", waited)
-		}
-	})
-}
-
-// Thousands of goodbyes are spread over time, so that those who stay are served in between; data has
-// stopped for all of them at once.
-func TestMassRevocationIsPacedAndQuick(t *testing.T) {
-	inBubble(t, Config{SocketsPerUser: -1}, func(t *testing.T, h *house) {
-		const n = 2000
-		ends := make(chan time.Time, n)
-		for range n {
-			c := h.dial("ana")
-			go func() {
-				c.closed()
-				ends <- time.Now()
-			}()
-		}
-		synctest.Wait()
-		began := time.Now()
-		h.sessions.end("s-ana", auth.End{Reason: auth.EndRevoked})
-		last, atOnce := began, 0
-		for range n {
-			at := <-ends
-			if at.Equal(began) {
-				atOnce++
-			}
-			if at.After(last) {
-				last = at
-			}
-		}
-		shards := len(h.hub.shards)
-		if took := last.Sub(began); took > 2*time.Second || atOnce > 2*goodbyeBurst*shards {
-			t.Errorf("%d at once, the last after %v", atOnce, took)
 		}
 	})
 }

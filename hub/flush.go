@@ -28,7 +28,9 @@ func (c *conn) visit(s *shard, now int64) {
 		c.write(s, now)
 	}
 	if c.end != nil {
+		began := time.Now()
 		c.depart(s, now)
+		s.parting += time.Since(began)
 	}
 }
 
@@ -133,11 +135,8 @@ var lost = goodbye{code: 1006, reason: "connection_lost", cut: true}
 func (c *conn) depart(s *shard, now int64) {
 	e := c.end
 	if e.cutAt == 0 {
-		if e.turn == 0 && !e.peerOut && e.code != lost.code && e.frame == nil {
-			e.turn = s.turn(now)
-		}
-		if e.turn > now && !e.peerOut {
-			s.later(c, e.turn, now)
+		if due := c.turn(s, now); due > now {
+			s.later(c, due, now)
 			return
 		}
 		e.cutAt = now + lingering.Milliseconds()
@@ -159,6 +158,21 @@ func (c *conn) depart(s *shard, now int64) {
 	default:
 		s.later(c, min(now+firstRetry, e.cutAt), now)
 	}
+}
+
+// turn is when c may say goodbye. Those who need none, because the peer is gone or has closed by itself, wait for nobody.
+func (c *conn) turn(s *shard, now int64) int64 {
+	e := c.end
+	if e.peerOut || e.code == lost.code || e.frame != nil {
+		return now
+	}
+	if e.turn == 0 {
+		e.turn = s.pace.turn(now)
+	}
+	if e.turn <= now && !s.pace.take(now) {
+		return now + fineStep.Milliseconds()
+	}
+	return e.turn
 }
 
 // say writes what is left of the queue, the bye message and the close frame; it says whether all of

@@ -33,7 +33,8 @@ type Config struct {
 	Calls             int           `env:"WS_CALLS" envDefault:"8" doc:"calls of one socket under way at once (rate_limited)"`
 	SocketsPerUser    int           `env:"WS_SOCKETS_PER_USER" envDefault:"100" doc:"open sockets of one user on one server (4505)"`
 	SocketsPerAddress int           `env:"WS_SOCKETS_PER_ADDRESS" envDefault:"1000" doc:"open sockets of one network address on one server (429); a proxy on this machine does not count as one"`
-	Upgrades          int           `env:"WS_UPGRADES" envDefault:"256" doc:"upgrades authenticated at once; the next ones wait, and get 503 when that takes too long"`
+	Upgrades          int           `env:"WS_UPGRADES" envDefault:"256" doc:"upgrades authenticated at once; the next ones wait, and get 503 with Retry-After when that takes longer than five seconds"`
+	UpgradesPerSecond int           `env:"WS_UPGRADES_PER_SECOND" envDefault:"2500" doc:"upgrades begun in a second, with a burst of WS_UPGRADES; the next ones wait, and get 503 with Retry-After where that would take longer than five seconds"`
 }
 
 func (c Config) withDefaults() Config {
@@ -45,7 +46,7 @@ func (c Config) withDefaults() Config {
 	}
 	for field, value := range map[*int]int{
 		&c.MessageBytes: 64 << 10, &c.MessagesPerSecond: 50, &c.QueueBytes: 1 << 20, &c.Symbols: 1000, &c.Portfolios: 20,
-		&c.Calls: 8, &c.SocketsPerUser: 100, &c.SocketsPerAddress: 1000, &c.Upgrades: 256} {
+		&c.Calls: 8, &c.SocketsPerUser: 100, &c.SocketsPerAddress: 1000, &c.Upgrades: 256, &c.UpgradesPerSecond: 2500} {
 		if *field == 0 {
 			*field = value
 		}
@@ -118,6 +119,7 @@ type Hub struct {
 	shards     []*shard
 	tickers    tickers
 	admission  chan struct{} // a place for each upgrade under way
+	arrivals   *arrivals     // their rate
 	rechecking chan struct{} // a place for each re-check under way
 	ids        atomic.Uint64
 	upgraded   atomic.Uint64
@@ -132,11 +134,13 @@ type Hub struct {
 	open     map[*conn]struct{}
 	counts   map[countKey]int // open sockets
 	draining bool
+	moving   bool               // sockets are being sent elsewhere; see drain.go
 	blind    map[*conn]struct{} // whose account data waits; see blind.go
 
-	empty   chan struct{} // closed when draining and nothing is open
-	emptied func()        // closes empty, once
-	workers sync.WaitGroup
+	stopping chan struct{} // closed when draining begins
+	empty    chan struct{} // closed when draining and nothing is open
+	emptied  func()        // closes empty, once
+	workers  sync.WaitGroup
 }
 
 // New makes a hub; nothing happens before Run and the first request.
@@ -145,7 +149,7 @@ func New(cfg Config, d Deps) *Hub {
 	h := &Hub{cfg: cfg, sessions: d.Sessions, market: d.Market, portfolios: d.Portfolios, figures: d.Figures, operations: map[string]api.Operation[auth.Principal]{}, topics: map[string]*topic{},
 		address: d.Address, log: d.Log, start: time.Now(), tickers: tickers{by: map[prices.Symbol]*ticker{}},
 		admission: make(chan struct{}, max(cfg.Upgrades, 1)), rechecking: make(chan struct{}, 64),
-		open: map[*conn]struct{}{}, blind: map[*conn]struct{}{}, counts: map[countKey]int{}, empty: make(chan struct{})}
+		arrivals: newArrivals(cfg.UpgradesPerSecond, cfg.Upgrades), open: map[*conn]struct{}{}, blind: map[*conn]struct{}{}, counts: map[countKey]int{}, stopping: make(chan struct{}), empty: make(chan struct{})}
 	h.emptied = sync.OnceFunc(func() { close(h.empty) })
 	if h.address == nil {
 		h.address = peerAddress

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -64,7 +63,7 @@ func (h *Hub) enter(c *conn) error {
 	keys := countKeys(c.principal, countable(c.addr))
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.draining {
+	if h.draining || h.moving {
 		return errDraining()
 	}
 	if limit := h.cfg.SocketsPerAddress; limit >= 0 && keys[3].what == countAddress && h.counts[keys[3]] >= limit {
@@ -109,21 +108,6 @@ func (h *Hub) exit(c *conn) {
 	h.count(c, [4]countKey{})
 	if h.draining && len(h.open) == 0 {
 		h.emptied()
-	}
-}
-
-// admit waits for a place to authenticate an upgrade: after a restart everybody comes at once, and a
-// queue that is too long for a client's patience helps no one.
-func (h *Hub) admit(r *http.Request) (leave func(), err error) {
-	patience := time.NewTimer(5 * time.Second)
-	defer patience.Stop()
-	select {
-	case h.admission <- struct{}{}:
-		return func() { <-h.admission }, nil
-	case <-r.Context().Done():
-		return nil, r.Context().Err()
-	case <-patience.C:
-		return nil, api.Unavailable("too many connections at once; try again in a moment", time.Duration(1+rand.IntN(10))*time.Second)
 	}
 }
 

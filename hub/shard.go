@@ -12,7 +12,8 @@ const (
 	fineSteps   = 128
 	coarseStep  = 250 * time.Millisecond
 	coarseSteps = 256
-	urgentShare = 32 // visits of one kind before the other kind gets its turn
+	urgentShare = 32   // visits of one kind before the other kind gets its turn
+	rushShare   = 1024 // urgent visits before prices get theirs: a mass revocation makes everybody urgent
 )
 
 // shard is a part of the connections and the one goroutine that writes to them.
@@ -35,15 +36,17 @@ type shard struct {
 	fine, coarse *wheel
 	visiting     bitset
 	rushing      bitset
+	rushed       int // the word of rushing where the next rush goes on, so that all get their turn
 	scratch      []byte
 	kernel       *kernelWrite
 	delivered    uint64
-	lastTurn     float64 // when the last goodbye's turn is, in milliseconds
+	pace         pace          // of goodbyes
+	parting      time.Duration // spent on goodbyes since the last sweep began
 }
 
 func newShard(h *Hub, number int) *shard {
 	return &shard{hub: h, number: number, wake: make(chan struct{}, 1), fine: newWheel(fineStep, fineSteps), coarse: newWheel(coarseStep, coarseSteps),
-		scratch: make([]byte, 0, 4*maxPrices), kernel: newKernelWrite(), lastTurn: -goodbyeBurst / goodbyesPerMS}
+		scratch: make([]byte, 0, 4*maxPrices), kernel: newKernelWrite(), pace: newPace()}
 }
 
 // add gives c a number and its first visit; the caller holds c.mu.
@@ -113,13 +116,11 @@ func (s *shard) run(stop <-chan struct{}) {
 		case <-s.wake:
 		case <-timer.C:
 		}
-		s.rush(-1)
+		s.rush(rushShare)
 		if time.Now().Before(rested) {
 			continue
 		}
-		began := time.Now()
-		s.sweep()
-		took := time.Since(began)
+		took := s.sweep()
 		s.hub.metrics.sweep(took, s.delivered)
 		s.delivered = 0
 		if took > restAfter {
@@ -155,8 +156,12 @@ func (s *shard) marked() bool {
 	return !s.dirty.empty()
 }
 
-// sweep visits everyone who is marked or due, letting the urgent go in between.
-func (s *shard) sweep() {
+// sweep visits everyone who is marked or due, letting the urgent go in between. It says how long it took, but for
+// the goodbyes: joining updates makes deliveries cheaper and goodbyes no fewer, so they are no reason to rest.
+func (s *shard) sweep() (delivering time.Duration) {
+	began := time.Now()
+	s.parting = 0
+	defer func() { delivering = time.Since(began) - s.parting }()
 	now := s.hub.now()
 	s.fine.take(now, &s.visiting)
 	s.coarse.take(now, &s.visiting)
@@ -167,7 +172,7 @@ func (s *shard) sweep() {
 	for n, word := 0, 0; ; n++ {
 		i, at, ok := s.visiting.pop(word)
 		if !ok {
-			return
+			return delivering
 		}
 		word = at
 		s.visit(i)
@@ -177,7 +182,7 @@ func (s *shard) sweep() {
 	}
 }
 
-// rush visits up to limit of the urgent, or all of them.
+// rush visits up to limit of the urgent.
 func (s *shard) rush(limit int) {
 	if !s.hurry.Swap(false) {
 		return
@@ -186,12 +191,15 @@ func (s *shard) rush(limit int) {
 	s.rushing.join(s.urgent)
 	s.urgent.reset()
 	s.mu.Unlock()
-	for word := 0; limit != 0; limit-- {
-		i, at, ok := s.rushing.pop(word)
+	for ; limit > 0; limit-- {
+		i, at, ok := s.rushing.pop(s.rushed)
+		if !ok {
+			i, at, ok = s.rushing.pop(0) // those that came behind the place where the last rush stopped
+		}
 		if !ok {
 			return
 		}
-		word = at
+		s.rushed = at
 		s.visit(i)
 	}
 	s.hurry.Store(true) // the others wait for their turn
@@ -231,17 +239,4 @@ func (s *shard) remove(c *conn) {
 	s.urgent.clear(c.index)
 	s.conns[c.index] = nil
 	s.free = append(s.free, c.index)
-}
-
-// Goodbyes are paced: when ten thousand are said at once, ten thousand readers wake at once, and those
-// who stay wait behind them. The marks have stopped all data already, so nothing is lost by the wait.
-const (
-	goodbyesPerMS = 6.0
-	goodbyeBurst  = 64
-)
-
-// turn is when the next goodbye may be said; the flusher calls it once for each.
-func (s *shard) turn(now int64) int64 {
-	s.lastTurn = max(s.lastTurn+1.0/goodbyesPerMS, float64(now)-goodbyeBurst/goodbyesPerMS)
-	return int64(s.lastTurn)
 }

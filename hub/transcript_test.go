@@ -215,6 +215,10 @@ func (r *replay) act(words []string) {
 		r.h.hub.Publish("notices", Notice{Type: "notice", ID: words[1], Level: "info", Text: strings.Join(words[2:], " ")})
 	case "drain":
 		r.h.stop()
+	case "move":
+		if _, _, err := r.h.hub.Move(100, func(bool) {}); err != nil {
+			r.fail("%v", err)
+		}
 	default:
 		r.fail("unknown act %q", words[0])
 	}

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/coder/websocket"
 	"github.com/google/uuid"
@@ -180,8 +179,4 @@ func hasToken(h http.Header, name, token string) bool {
 		}
 	}
 	return false
-}
-
-func errDraining() error {
-	return api.Unavailable("this server is about to restart; try again", time.Duration(1+rand.IntN(5))*time.Second)
 }

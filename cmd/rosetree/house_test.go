@@ -186,7 +186,9 @@ func (p *person) socket() *socket {
 
 func (s *socket) send(message string, args ...any) {
 	s.t.Helper()
-	if err := s.ws.Write(s.t.Context(), websocket.MessageText, fmt.Appendf(nil, message, args...)); err != nil {
+	text := fmt.Appendf(nil, message, args...)
+	conforms(s.t, true, text)
+	if err := s.ws.Write(s.t.Context(), websocket.MessageText, text); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -217,6 +219,7 @@ func (s *socket) until(what string, fits func(message) bool) message {
 		if err != nil {
 			s.t.Fatalf("waiting for %s: %v; last message %s", what, err, last)
 		}
+		conforms(s.t, false, data)
 		var m message
 		if json.Unmarshal(data, &m); fits(m) {
 			return m
@@ -236,11 +239,13 @@ func (s *socket) closed() websocket.StatusCode {
 	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
 	defer cancel()
 	for {
-		if _, _, err := s.ws.Read(ctx); err != nil {
-			if ctx.Err() != nil {
-				s.t.Fatal("the socket was not closed")
-			}
+		_, data, err := s.ws.Read(ctx)
+		if ctx.Err() != nil {
+			s.t.Fatal("the socket was not closed")
+		}
+		if err != nil {
 			return websocket.CloseStatus(err)
 		}
+		conforms(s.t, false, data)
 	}
 }

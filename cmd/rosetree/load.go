@@ -35,6 +35,7 @@ type loadOptions struct {
 	Count        int
 	Duration     time.Duration
 	Warm         time.Duration
+	Mass         bool
 	Remote       bool
 	JSON         bool
 	legacySecret string
@@ -104,6 +105,7 @@ func (o *loadOptions) flags(cmd *cobra.Command) {
 	f.IntVar(&o.Rate, "rate", 0, "requests a second")
 	f.IntVar(&o.Stalled, "stalled", 100, "scenario slow-readers: sockets that stop reading")
 	f.IntVar(&o.Count, "count", 0, "how often")
+	f.BoolVar(&o.Mass, "mass", false, "scenario revoke: all at once, and none singly before")
 	f.DurationVar(&o.Duration, "duration", 15*time.Second, "how long to measure, up to 10m")
 	f.DurationVar(&o.Warm, "warm", 3*time.Second, "how long to wait before")
 	f.BoolVar(&o.Remote, "remote", false, "allow a server that is not on this machine: it must be yours")

@@ -29,6 +29,8 @@ type loadWorld struct {
 	users   []*loadUser
 	admin   *loadSession // nil where no account is an admin's or a feed's
 
+	legacyAdmin *loadSession // guarded by mu: the same account's legacy token, where those can be made
+
 	mu       sync.Mutex
 	sessions []*loadSession
 	sockets  []*loadSocket
@@ -209,7 +211,7 @@ func (w *loadWorld) enough(ctx context.Context, n int) error {
 		g.Go(func() error {
 			progress("%d of %d sessions", made.Add(1), n)
 			s, err := w.another(ctx, u)
-			for tries := 0; tries < 5 && busy(err); tries++ {
+			for tries := 0; tries < 60 && busy(err); tries++ {
 				if err := pause(ctx, time.Second); err != nil {
 					return err
 				}

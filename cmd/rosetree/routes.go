@@ -30,10 +30,12 @@ func publicRoutes(callers *auth.Auth, all operations, portfolios *portfolio.Serv
 	return mux
 }
 
-// operatorRoutes is what METRICS_ADDR serves: Prometheus, two bare numbers for scripts, and the hub's self-check.
-func operatorRoutes(reg *prometheus.Registry, callers *auth.Auth, sockets *hub.Hub) *http.ServeMux {
+// operatorRoutes is what METRICS_ADDR serves: Prometheus, two bare numbers for scripts, the hub's self-check, and the
+// drain that only METRICS_ADDR has (LISTEN_ADDR mounts what is read).
+func operatorRoutes(reg *prometheus.Registry, callers *auth.Auth, sockets *hub.Hub, health *readiness) *http.ServeMux {
 	mux := http.NewServeMux()
 	sockets.CheckRoutes(mux)
+	sockets.MoveRoute(mux, health.draining.Store)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg}))
 	mux.HandleFunc("GET /metrics/auth-error-rate", bare(func() float64 { return 100 * callers.ErrorRate() }))
 	mux.HandleFunc("GET /metrics/session-latency-p95", bare(func() float64 { return float64(callers.LatencyP95()) / float64(time.Millisecond) }))
