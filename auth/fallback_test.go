@@ -30,6 +30,7 @@ func TestF1_AFrozenRedisIsAnsweredWithinBounds(t *testing.T) {
 	if code(err) != "unavailable" || took > timed(150*time.Millisecond) {
 		t.Errorf("the first answer: %v after %v", err, took)
 	}
+	t.Logf("the first answer after %v", took)
 	p, took, err := s.askBoth(g)
 	if err != nil || !p.Degraded || took > timed(150*time.Millisecond) {
 		t.Errorf("with the fallback: %+v %v after %v", p, err, took)
