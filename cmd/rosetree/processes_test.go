@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"rosetree/internal/devstack"
 )
 
@@ -24,6 +26,9 @@ type processes struct {
 	bin     string
 	env     []string
 	servers []*house
+
+	database, redisURL string
+	redis              *redis.Client
 }
 
 func startProcesses(t *testing.T, n int, settings ...string) *processes {
@@ -35,11 +40,17 @@ func startProcesses(t *testing.T, n int, settings ...string) *processes {
 	env := devstack.Test(t)
 	db, rds := env.Database(t, migrate), env.Redis(t)
 	p := &processes{t: t, bin: bin, env: append([]string{"PATH=" + os.Getenv("PATH"), "DATABASE_URL=" + db.URL, "REDIS_URL=" + rds.URL,
-		"LISTEN_ADDR=127.0.0.1:0", "PRICE_FEEDS=sim?rate=1", "LOG_FORMAT=json", "WS_DRAIN=200ms"}, settings...)}
-	for range n {
-		p.servers = append(p.servers, &house{t: t, url: p.start(), database: db.URL, redisURL: rds.URL, redis: rds.Client(t)})
-	}
+		"LISTEN_ADDR=127.0.0.1:0", "PRICE_FEEDS=sim?rate=1", "LOG_FORMAT=json", "WS_DRAIN=200ms"}, settings...),
+		database: db.URL, redisURL: rds.URL, redis: rds.Client(t)}
+	p.add(n)
 	return p
+}
+
+func (p *processes) add(n int) {
+	p.t.Helper()
+	for range n {
+		p.servers = append(p.servers, &house{t: p.t, url: p.start(), database: p.database, redisURL: p.redisURL, redis: p.redis})
+	}
 }
 
 // start is one more server; it returns its address once callers are let in.
