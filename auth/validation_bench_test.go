@@ -25,7 +25,7 @@ func BenchmarkValidation(b *testing.B) {
 	env := devstack.Test(b)
 	r, d := env.Redis(b), env.Database(b, migrate)
 	rdb := openRedisURL(b, r.URL)
-	db, err := OpenDB(b.Context(), DBConfig{URL: d.URL}, prometheus.NewRegistry())
+	db, err := OpenDB(b.Context(), DBConfig{URL: Secret(d.URL)}, prometheus.NewRegistry())
 	if err != nil {
 		b.Fatal(err)
 	}
