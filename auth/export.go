@@ -87,18 +87,22 @@ func (a *Auth) export(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// readAll reads every table in one statement, so that all rows are of one moment.
-func (a *Auth) readAll(ctx context.Context, p Principal) ([]exportTable, error) {
+func exportSQL() string {
 	var parts []string
 	for i, table := range exported {
 		parts = append(parts, fmt.Sprintf("select %d as n, to_json(t) as row from app.%s t where %s = (select app.uid())", i, table, ownerColumn(table)))
 	}
+	return strings.Join(parts, " union all ")
+}
+
+// readAll reads every table in one statement, so that all rows are of one moment.
+func (a *Auth) readAll(ctx context.Context, p Principal) ([]exportTable, error) {
 	tables := make([]exportTable, len(exported))
 	for i, name := range exported {
 		tables[i].name = name
 	}
 	var b pgx.Batch
-	b.Queue(strings.Join(parts, " union all ")).Query(func(rows pgx.Rows) error {
+	b.Queue(exportSQL()).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var n int
 			var row []byte

@@ -1,13 +1,9 @@
 package auth
 
 import (
-	"go/ast"
-	"go/parser"
-	gotoken "go/token"
+	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,85 +12,6 @@ import (
 
 	"rosetree/internal/devstack"
 )
-
-// statement is a query that ships: it stands in the source as the first string of a call that sends SQL.
-type statement struct{ at, sql string }
-
-// shipped reads every room's source. A query that is put together at run time is returned in unknown.
-func shipped(t *testing.T) (all []statement, unknown []string) {
-	t.Helper()
-	for _, room := range []string{"auth", "prices", "portfolio", "hub", "cmd/rosetree"} {
-		fset, consts, packages := gotoken.NewFileSet(), map[string]ast.Expr{}, []*ast.File{}
-		paths, _ := filepath.Glob(filepath.Join("..", room, "*.go"))
-		for _, path := range paths {
-			if strings.HasSuffix(path, "_test.go") {
-				continue
-			}
-			file, err := parser.ParseFile(fset, path, nil, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			packages = append(packages, file)
-			ast.Inspect(file, func(n ast.Node) bool {
-				if spec, ok := n.(*ast.ValueSpec); ok && len(spec.Values) == len(spec.Names) {
-					for i, name := range spec.Names {
-						consts[name.Name] = spec.Values[i]
-					}
-				}
-				return true
-			})
-		}
-		for _, file := range packages {
-			ast.Inspect(file, func(n ast.Node) bool {
-				call, ok := n.(*ast.CallExpr)
-				if !ok {
-					return true
-				}
-				method, ok := call.Fun.(*ast.SelectorExpr)
-				if !ok || !slices.Contains([]string{"Queue", "Exec", "Query", "QueryRow"}, method.Sel.Name) || len(call.Args) == 0 {
-					return true
-				}
-				argument := call.Args[0]
-				if method.Sel.Name != "Queue" {
-					if len(call.Args) == 1 {
-						return true // a batch's callback, or Redis
-					}
-					argument = call.Args[1] // after ctx
-				}
-				at := strings.TrimPrefix(fset.Position(call.Pos()).String(), "../")
-				if sql, known := constant(argument, consts); !known {
-					unknown = append(unknown, at)
-				} else if looksLikeSQL.MatchString(sql) {
-					all = append(all, statement{at, sql})
-				}
-				return true
-			})
-		}
-	}
-	return all, unknown
-}
-
-var looksLikeSQL = regexp.MustCompile(`(?is)^\s*(select|insert|update|delete|with|merge)\b.*\bapp\.`)
-
-// constant is the value of a string expression made of literals and constants.
-func constant(e ast.Expr, consts map[string]ast.Expr) (string, bool) {
-	switch e := e.(type) {
-	case *ast.BasicLit:
-		s, err := strconv.Unquote(e.Value)
-		return s, err == nil
-	case *ast.ParenExpr:
-		return constant(e.X, consts)
-	case *ast.Ident:
-		if value, ok := consts[e.Name]; ok {
-			return constant(value, consts)
-		}
-	case *ast.BinaryExpr:
-		left, ok1 := constant(e.X, consts)
-		right, ok2 := constant(e.Y, consts)
-		return left + right, ok1 && ok2
-	}
-	return "", false
-}
 
 // fillTables makes every user table as large as it has to be for a plan to mean something. ROSETREE_RLS_ROWS=2000000
 // is the full promise; an ordinary run has a sample.
@@ -111,7 +28,7 @@ func fillTables(t *testing.T, d devstack.DB) {
 		"create temp table u as select gen_random_uuid() id, n from generate_series(1, {users}) n",
 		"insert into app.users (id, email) select id, n || '@example.com' from u",
 		"insert into app.credentials (user_id, email_key) select id, n || '@example.com' from u",
-		"insert into app.sessions (id, user_id, expires_at, ended_at) select 's' || k || '-' || n, id, now() + interval '1 day', case when k > 1 then now() end from u, generate_series(1, 5) k",
+		"insert into app.sessions (id, user_id, expires_at, ended_at, via, legacy_id) select 's' || k || '-' || n, id, now() + interval '1 day', case when k > 1 then now() end, case k when 5 then 'legacy' else 'session' end, case k when 4 then 's5-' || n else '' end from u, generate_series(1, 5) k",
 		"insert into app.portfolios (user_id, id, name) select id, id, 'P' from u",
 		"insert into app.accounts (user_id, id, portfolio_id) select id, id, id from u",
 		"insert into app.imports (user_id, id, portfolio_id, account_id, format) select id, id, id, id, 'csv' from u",
@@ -147,7 +64,7 @@ func TestEveryShippedQueryIsPlannedByItsOwnersIndex(t *testing.T) {
 		t.Fatalf("only %d queries were found in the source", len(all))
 	}
 	for _, at := range unknown {
-		t.Logf("put together at run time, not explained here: %s", at)
+		t.Errorf("%s: a query that this test cannot put together, and so cannot explain: make it of constants, or add its builder to built", at)
 	}
 	d := devstack.Test(t).Database(t, migrate)
 	fillTables(t, d)
@@ -197,22 +114,34 @@ func explain(t *testing.T, conn *pgx.Conn, name string, s statement, tables []st
 		plan.Write(row[0])
 		plan.WriteByte('\n')
 	}
-	if fault := faultOf(plan.String(), tables); fault != "" && wholeTable[s.sql] == "" {
+	if fault := faultOf(plan.String(), tables, strings.Count(s.sql, "app.uid()")); fault != "" && wholeTable[s.sql] == "" {
 		t.Errorf("%s: %s\n%s:\n%s", s.at, s.sql, fault, plan.String())
 	}
 }
 
-func faultOf(plan string, tables []string) string {
+// faultOf looks for one InitPlan per user's table, and for no scan of a whole one. asked is how often the query itself says app.uid().
+func faultOf(plan string, tables []string, asked int) string {
+	uses, users, services := 0, strings.Count(plan, "Output: app.uid()"), strings.Count(plan, "Output: app.service()")
 	for line := range strings.Lines(plan) {
 		line = strings.TrimSpace(line)
 		for _, table := range tables {
-			if at := "Seq Scan on app." + table; strings.HasSuffix(line, at) || strings.Contains(line, at+" ") {
-				return "reads the whole table " + table
+			if at := " on app." + table; strings.HasSuffix(line, at) || strings.Contains(line, at+" ") {
+				uses++
+				if strings.Contains(line, "Seq Scan") {
+					return "reads the whole table " + table
+				}
 			}
 		}
-		if (strings.HasPrefix(line, "Filter:") || strings.Contains(line, "Cond:")) && strings.Contains(line, "app.uid()") {
+		if (strings.HasPrefix(line, "Filter:") || strings.Contains(line, "Cond:")) && (strings.Contains(line, "app.uid()") || strings.Contains(line, "app.service()")) {
 			return "asks for the identity once per row"
 		}
+	}
+	writes := strings.Contains(plan, "Insert on") || strings.Contains(plan, "Update on") || strings.Contains(plan, "Delete on") || strings.Contains(plan, "Merge on")
+	switch {
+	case uses > 0 && users+services == 0:
+		return "asks for no identity"
+	case !writes && users > uses+asked: // a write also checks the new row, by the policy and by the floor: each of them an InitPlan too
+		return fmt.Sprintf("has %d InitPlans of app.uid() for %d uses of a user's table", users, uses)
 	}
 	return ""
 }
