@@ -15,7 +15,7 @@ demo: ## run Rosetree with its own PostgreSQL and Redis, people, portfolios and 
 	@bin/rosetree demo $(ARGS)
 
 test: ## set up what is missing, then all checks: lint, browser, deploy, Go with the race detector
-	@.ci/setup servers compiler browser deploy
+	@.ci/setup servers compiler browser deploy pooler
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test-web
 	@$(MAKE) --no-print-directory test-deploy

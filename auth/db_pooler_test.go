@@ -31,7 +31,7 @@ func pgBouncer(t *testing.T, d devstack.DB) string {
 		path = "/usr/sbin/pgbouncer"
 	}
 	if _, err := os.Stat(path); err != nil {
-		t.Fatal("PgBouncer is not installed: apt-get install pgbouncer")
+		t.Fatal("PgBouncer is needed: .ci/setup pooler")
 	}
 	c, err := pgconn.ParseConfig(d.URL)
 	if err != nil {
