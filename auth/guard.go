@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,6 +21,9 @@ const (
 	guardErrors   = 1.0 // per cent
 	guardP95      = 10 * time.Millisecond
 	guardSlowFor  = 30 * time.Second // a slow minute's end is no reason, half a slow minute is
+
+	guardProbe   = 100 * time.Millisecond // how often the guard feels whether this machine has time for us
+	guardStarved = guardP95 / 2           // its own timers are that late (p95): then what is slow is not the session path
 )
 
 // GuardDecision is what the guard decided last, and on what grounds.
@@ -30,6 +34,7 @@ type GuardDecision struct {
 	Attempts  int       `json:"attempts"`
 	ErrorRate float64   `json:"error_rate"` // per cent of the last minute's attempts that failed because of us
 	P95       float64   `json:"p95_ms"`
+	Late      float64   `json:"late_p95_ms"` // how late the server's own timers were: the part of it that is the machine's
 }
 
 type guard struct {
@@ -41,6 +46,7 @@ type guard struct {
 	rollbacks prometheus.Counter
 
 	slowSince time.Time // owned by run
+	late      lateness  // owned by run
 }
 
 func newGuard(w *window, switches *rollout, server string, log *slog.Logger, reg prometheus.Registerer) *guard {
@@ -51,23 +57,52 @@ func newGuard(w *window, switches *rollout, server string, log *slog.Logger, reg
 }
 
 func (g *guard) run(ctx context.Context) error {
-	tick := time.NewTicker(guardEvery)
-	defer tick.Stop()
+	next := time.Now().Add(guardEvery)
 	for {
+		asked := time.Now()
 		select {
-		case <-tick.C:
+		case <-time.After(guardProbe):
 		case <-ctx.Done():
 			return nil
 		}
-		switches, err := g.switches.now()
-		if err != nil || !switches.canRollBack() {
-			g.slowSince = time.Time{}
+		g.late.note(time.Since(asked) - guardProbe)
+		if time.Now().Before(next) {
 			continue
 		}
-		if d, bad := g.judge(g.window.health(), time.Now()); bad {
-			g.rollBack(ctx, d, switches.Version)
-		}
+		next = time.Now().Add(guardEvery)
+		g.look(ctx)
 	}
+}
+
+func (g *guard) look(ctx context.Context) {
+	switches, err := g.switches.now()
+	if err != nil || !switches.canRollBack() {
+		g.slowSince = time.Time{}
+		return
+	}
+	if d, bad := g.judge(g.window.health(), g.late.p95(), time.Now()); bad {
+		g.rollBack(ctx, d, switches.Version)
+	}
+}
+
+// lateness is how late the timers of the last minute were.
+type lateness struct {
+	all  [time.Minute / guardProbe]time.Duration
+	next int
+}
+
+func (l *lateness) note(d time.Duration) {
+	l.all[l.next%len(l.all)] = d
+	l.next++
+}
+
+func (l *lateness) p95() time.Duration {
+	n := min(l.next, len(l.all))
+	if n == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(l.all[:n]))
+	return sorted[(n*95-1)/100]
 }
 
 // canRollBack: there must be something to go back from, and to.
@@ -75,8 +110,11 @@ func (s Switches) canRollBack() bool {
 	return s.NewAuth && s.Percentage > 0 && !s.Rollback && s.LegacyEnabled
 }
 
-func (g *guard) judge(h health, now time.Time) (GuardDecision, bool) {
-	d := GuardDecision{At: now.UTC(), Server: g.server, Attempts: h.Attempts, ErrorRate: h.ErrorRate, P95: float64(h.P95) / float64(time.Millisecond)}
+// judge: an error is an error on any machine. Latency counts only while the machine gives this process time: where its own timers
+// are late, everything is slow, and the other path would be too.
+func (g *guard) judge(h health, late time.Duration, now time.Time) (GuardDecision, bool) {
+	d := GuardDecision{At: now.UTC(), Server: g.server, Attempts: h.Attempts, ErrorRate: h.ErrorRate,
+		P95: float64(h.P95) / float64(time.Millisecond), Late: float64(late) / float64(time.Millisecond)}
 	if h.Attempts < guardAttempts {
 		g.slowSince = time.Time{}
 		return d, false
@@ -85,7 +123,7 @@ func (g *guard) judge(h health, now time.Time) (GuardDecision, bool) {
 		d.Cause = "error_rate"
 		return d, true
 	}
-	if h.P95 <= guardP95 {
+	if h.P95 <= guardP95 || late > guardStarved {
 		g.slowSince = time.Time{}
 		return d, false
 	}
@@ -108,7 +146,7 @@ func (g *guard) rollBack(ctx context.Context, d GuardDecision, version int64) {
 	}
 	g.slowSince = time.Time{}
 	g.rollbacks.Inc()
-	g.log.Error("guard: rolled back to the legacy path; forward again is a person's decision", "cause", d.Cause, "error_rate", d.ErrorRate, "p95_ms", d.P95, "attempts", d.Attempts)
+	g.log.Error("guard: rolled back to the legacy path; forward again is a person's decision", "cause", d.Cause, "error_rate", d.ErrorRate, "p95_ms", d.P95, "late_p95_ms", d.Late, "attempts", d.Attempts)
 }
 
 const updateGuard = `UPDATE app.rollout SET version = version + 1, rollback = true, guard = $1, reason = $2, actor = 'guard', at = clock_timestamp()

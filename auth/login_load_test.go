@@ -83,6 +83,8 @@ func TestA9_LogInsAtOnceSucceedOrAreToldToWaitAndMemoryIsBounded(t *testing.T) {
 	if v, err := strconv.Atoi(os.Getenv("ROSETREE_LOGINS")); err == nil {
 		n = v
 	}
+	RoomForHashing()
+	t.Cleanup(func() { runtime.GOMAXPROCS(cores) })
 	s := newServer(t, sessionsOn)
 	for i := range n {
 		s.seedUser(fmt.Sprintf("u%d@example.test", i), RoleUser)

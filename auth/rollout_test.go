@@ -229,20 +229,20 @@ func TestGuard_JudgesLatencyThatLasts(t *testing.T) {
 	g := &guard{}
 	now := time.Now()
 	slow := health{Attempts: 1000, P95: 20 * time.Millisecond}
-	if _, bad := g.judge(slow, now); bad {
+	if _, bad := g.judge(slow, 0, now); bad {
 		t.Error("one slow second")
 	}
-	if _, bad := g.judge(slow, now.Add(guardSlowFor-time.Second)); bad {
+	if _, bad := g.judge(slow, 0, now.Add(guardSlowFor-time.Second)); bad {
 		t.Error("not long enough")
 	}
-	if d, bad := g.judge(slow, now.Add(guardSlowFor)); !bad || d.Cause != "latency" {
+	if d, bad := g.judge(slow, 0, now.Add(guardSlowFor)); !bad || d.Cause != "latency" {
 		t.Error("long enough")
 	}
-	g.judge(health{Attempts: 1000, P95: time.Millisecond}, now)
-	if _, bad := g.judge(slow, now.Add(guardSlowFor)); bad {
+	g.judge(health{Attempts: 1000, P95: time.Millisecond}, 0, now)
+	if _, bad := g.judge(slow, 0, now.Add(guardSlowFor)); bad {
 		t.Error("a fast second in between was forgotten")
 	}
-	if _, bad := g.judge(health{Attempts: 199, Failures: 199, ErrorRate: 100}, now); bad {
+	if _, bad := g.judge(health{Attempts: 199, Failures: 199, ErrorRate: 100}, 0, now); bad {
 		t.Error("199 attempts are too few")
 	}
 }

@@ -71,6 +71,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, ready func(address
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(idleGC)
 	}
+	auth.RoomForHashing()
 	reg := newRegistry()
 	db, err := auth.OpenDB(ctx, cfg.DB, reg)
 	if err != nil {
