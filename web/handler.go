@@ -1,5 +1,5 @@
 // Package web serves what people see: the pages, their assets and the browser client, all embedded.
-// A clone builds with Go alone; npm (in test/) is for checks only.
+// A clone builds with Go alone: bundle/ is what npm run bundle (in test/) makes of app/, and a check holds the two equal.
 package web
 
 import (

@@ -3,9 +3,9 @@
 package web
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"embed"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"io/fs"
@@ -17,11 +17,13 @@ import (
 	"sync"
 )
 
-//go:embed app
+// The scripts and styles come from bundle, which `npm run bundle` (in test/) makes of app.
+//
+//go:embed app/index.html app/icon.svg app/rosetree.d.ts app/vendor/LICENSES bundle
 var embedded embed.FS
 
-// site is the embedded files with their common address. One hash for all of them: modules import each
-// other by relative paths, so they change address together.
+// site is the embedded files, by name, with their common address. One hash for all of them: modules import
+// each other by relative paths, so they change address together.
 type site struct {
 	hash   string
 	prefix string // "/assets/<hash>/"
@@ -33,26 +35,22 @@ var siteOnce = sync.OnceValue(newSite)
 
 func newSite() *site {
 	s := &site{files: map[string]asset{}}
-	root, err := fs.Sub(embedded, "app")
-	if err != nil {
-		panic(err) // the embedded tree is part of the program
-	}
 	sum := sha256.New()
-	err = fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(embedded, ".", func(file string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		data, err := fs.ReadFile(root, name)
+		data, err := fs.ReadFile(embedded, file)
 		if err != nil {
 			return err
 		}
-		data = withoutComments(name, data)
+		name := path.Base(file)
 		fmt.Fprintf(sum, "%s %d\n%s", name, len(data), data)
 		s.files[name] = newAsset(name, data)
 		return nil
 	})
 	if err != nil {
-		panic(err)
+		panic(err) // the embedded tree is part of the program
 	}
 	s.hash = hex.EncodeToString(sum.Sum(nil))[:16]
 	s.prefix = "/assets/" + s.hash + "/"
@@ -60,52 +58,31 @@ func newSite() *site {
 	return s
 }
 
-// document is the page: the assets' prefix filled in, and the modules that the first screen imports
+// document is the page: the assets' prefix and the icon filled in, and the modules that the first screen imports
 // named in the head, so that they load side by side and not one after the other found it.
 func (s *site) document() []byte {
 	var preload strings.Builder
 	for _, name := range s.imports("main.js") {
 		fmt.Fprintf(&preload, "<link rel=\"modulepreload\" href=\"%s%s\">\n", s.prefix, name)
 	}
-	html := strings.ReplaceAll(string(s.files["index.html"].plain), "{assets}/", s.prefix)
+	icon := "data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString(s.files["icon.svg"].plain)
+	html := strings.NewReplacer("{assets}/", s.prefix, "{icon}", icon).Replace(string(s.files["index.html"].plain))
 	return []byte(strings.Replace(html, "{preload}\n", preload.String(), 1))
 }
 
-var staticImport = regexp.MustCompile(`(?m)^(?:import|export)\b[^'"\n]*['"](\.{1,2}/[^'"]+\.js)['"];`)
+var staticImport = regexp.MustCompile(`(?:from|import)"\./([^"]+\.js)"`) // import("…") is not static
 
 // imports lists what entry imports statically, entry first, each once.
 func (s *site) imports(entry string) []string {
 	found := []string{entry}
 	for i := 0; i < len(found); i++ {
 		for _, m := range staticImport.FindAllSubmatch(s.files[found[i]].plain, -1) {
-			if name := path.Join(path.Dir(found[i]), string(m[1])); !slices.Contains(found, name) {
+			if name := string(m[1]); !slices.Contains(found, name) {
 				found = append(found, name)
 			}
 		}
 	}
 	return found
-}
-
-var (
-	blockComment = regexp.MustCompile(`(?s)/\*\*.*?\*/`)
-	lineComment  = regexp.MustCompile(`(?m)^[ \t]*//.*$`)
-	styleComment = regexp.MustCompile(`(?s)/\*.*?\*/`)
-)
-
-// withoutComments leaves our own comments at home: they are a third of what would go over the wire.
-// Lines keep their numbers. Vendored files keep everything: their comments are licences.
-func withoutComments(name string, data []byte) []byte {
-	keepLines := func(comment []byte) []byte { return bytes.Repeat([]byte("\n"), bytes.Count(comment, []byte("\n"))) }
-	switch {
-	case strings.HasPrefix(name, "vendor/"):
-		return data
-	case path.Ext(name) == ".js":
-		data = blockComment.ReplaceAllFunc(data, keepLines)
-		return lineComment.ReplaceAll(data, nil)
-	case path.Ext(name) == ".css":
-		return styleComment.ReplaceAllFunc(data, keepLines)
-	}
-	return data
 }
 
 // page is the document. It is never stored: the back button after a log-out must find nothing.

@@ -1,10 +1,4 @@
 import uPlot from './vendor/uplot.js';
-import { time } from './format.js';
-
-const sheet = document.createElement('link');
-sheet.rel = 'stylesheet';
-sheet.href = new URL('./vendor/uplot.css', import.meta.url).href;
-document.head.append(sheet);
 
 /** The page's colours, as canvas needs them: resolved. @param {Element} at */
 function inks(at) {
@@ -23,9 +17,9 @@ const short = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFra
 
 /**
  * A curve of [seconds, value] with a crosshair.
- * @param {HTMLElement} box @param {[number, number][]} points @param {{label:(v:number) => string}} options
+ * @param {HTMLElement} box @param {[number, number][]} points @param {{label:(v:number) => string, when:typeof import('./format.js').time}} options how a value and an instant are written
  */
-export function draw(box, points, { label }) {
+export function draw(box, points, { label, when }) {
   let ink = inks(box);
   const tip = document.createElement('div');
   tip.className = 'tip';
@@ -51,7 +45,7 @@ export function draw(box, points, { label }) {
         tip.hidden = i === null || i === undefined;
         if (tip.hidden) return;
         const [x, y] = [u.data[0][i ?? 0], u.data[1][i ?? 0]];
-        tip.textContent = `${time(x * 1000, points.length > 1 && points[points.length - 1][0] - points[0][0] < 172800 ? { timeStyle: 'short', dateStyle: 'short' } : { dateStyle: 'medium' })}   ${y === null || y === undefined ? '–' : label(y)}`;
+        tip.textContent = `${when(x * 1000, points.length > 1 && points[points.length - 1][0] - points[0][0] < 172800 ? { timeStyle: 'short', dateStyle: 'short' } : { dateStyle: 'medium' })}   ${y === null || y === undefined ? '–' : label(y)}`;
         tip.style.left = `${Math.max(70, Math.min(box.clientWidth - tip.offsetWidth - 6, (u.cursor.left ?? 0) + 74))}px`;
       }],
     },

@@ -52,10 +52,12 @@ client.on('reauth', async (m) => {
   if (session.value?.auth === 'legacy' && (await renew())) client.reconnect();
   else deadline.value = m.deadline;
 });
+let welcomed = false;
 client.on('welcome', (m) => {
   deadline.value = null;
   if (m.session) session.value = { ...session.value, ...m.session };
-  checkBuild();
+  if (welcomed) checkBuild(); // the first one comes from the server that sent this page
+  welcomed = true;
 });
 client.on('heartbeat', () => { heardAt.value = client.heardAt; });
 

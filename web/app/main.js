@@ -36,7 +36,7 @@ const Wait = () => html`<p class="sr" role="status">Loading</p>`;
 function App() {
   const p = path.value, user = me.value;
   if (user === undefined) return null;
-  if (p === '/login' || (!user && !open.includes(p))) return html`<${Login} />`;
+  if (p === '/login' || (!user && !open.includes(p))) return html`<${Login} done=${() => go(p === '/login' ? '/' : p)} />`;
   const Page = loaded.value[p] ?? (later[p] ? Wait : Missing);
   return html`<${Shell}><${Page} key=${p} /><//>`;
 }

@@ -19,3 +19,9 @@ document.addEventListener('click', (e) => {
   e.preventDefault();
   go(a.pathname + a.search);
 });
+
+/** The holding whose details are open. */
+export const shown = signal(/** @type {string|null} */ (null));
+
+/** The transaction that is being added, as far as it is known. */
+export const adding = signal(/** @type {Record<string, any>|null} */ (null));

@@ -7,7 +7,7 @@ import { path } from './nav.js';
 import { Keys } from './keys.js';
 import { html, useEffect, useRef, useState } from './vendor/preact.js';
 
-const logo = new URL('./icon.svg', import.meta.url).href;
+const logo = document.querySelector(/** @type {'link'} */ ('link[rel=icon]'))?.href;
 
 const links = /** @type {const} */ ([['/', 'Portfolio', 'home'], ['/activity', 'Activity', 'activity'], ['/sessions', 'Sessions', 'devices'], ['/admin', 'Admin', 'admin']]);
 

@@ -7,6 +7,10 @@ export function Delta({ v, children }) {
   return html`<span class=${`delta ${d > 0 ? 'up' : d < 0 ? 'down' : ''}`}>${d ? html`<i aria-hidden="true">${d > 0 ? '▲' : '▼'}</i>` : null}${children}</span>`;
 }
 
+/** A phone's width: cards instead of tables. */
+export const narrow = signal(matchMedia('(max-width: 620px)').matches);
+matchMedia('(max-width: 620px)').addEventListener('change', (e) => { narrow.value = e.matches; });
+
 const paths = {
   home: 'M3 11.5 12 4l9 7.5M5.5 10v9.5h13V10', activity: 'M4 6h16M4 12h16M4 18h10', devices: 'M4 5h16v10H4zM9 19h6M12 15v4', admin: 'M12 3l8 3v6c0 5-3.5 8-8 9-4.500-1-8-4-8-9V6z',
   search: 'M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14zM16 16l4.500 4.500', sun: 'M12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM12 2v2M12 20v2M2 12h2M20 12h2M5 5l1.500 1.500M17.500 17.500 19 19M5 19l1.500-1.500M17.500 6.500 19 5',

@@ -1,9 +1,8 @@
-import { Icon, Menu, Trouble, toast, useAsked } from '../ui.js';
+import { Icon, Menu, Trouble, narrow, toast, useAsked } from '../ui.js';
 import { get, url } from '../api.js';
 import { client } from '../live.js';
 import { times } from '../decimal.js';
 import { day, money, price, quantity } from '../format.js';
-import { narrow } from './holdings.js';
 import { current, open, portfolios, version } from '../portfolio.js';
 import { AddTransaction } from './add.js';
 import { types } from './types.js';

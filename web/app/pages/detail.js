@@ -2,18 +2,16 @@ import { Delta, Dialog, Segments, useAsked } from '../ui.js';
 import { day, float, money, percent, price, quantity, time } from '../format.js';
 import { get, url } from '../api.js';
 import { base, current, dayPercent, profit, rows, totals } from '../portfolio.js';
-import { shown } from './shown.js';
 import { types } from './types.js';
 import { html, useEffect, useRef, useState } from '../vendor/preact.js';
 
 const spans = /** @type {Record<string, number>} */ ({ '1M': 31, '3M': 92, '1Y': 366, '5Y': 1830 });
 
-/** @param {{symbol:string}} p */
-export function Detail({ symbol }) {
+/** @param {{symbol:string, close:() => void}} p */
+export function Detail({ symbol, close }) {
   const h = rows.get(symbol)?.value, id = current.value, c = totals.value?.currency ?? '';
   const whole = useAsked(() => get(`/api/portfolios/${id}/holdings?lots=true`), [id, symbol]).data;
   const ledger = useAsked(() => get(url(`/api/portfolios/${id}/transactions`, { symbol })), [id, symbol]).data;
-  const close = () => { shown.value = null; };
   if (!h) return null;
   const lots = whole?.holdings?.find((/** @type {any} */ x) => x.symbol === symbol)?.lots ?? [];
   const list = (ledger?.transactions ?? []).filter((/** @type {any} */ t) => t.symbol === symbol);
@@ -42,7 +40,7 @@ function Chart({ symbol }) {
     if (!box.current || !candles?.length) return;
     let plot = /** @type {any} */ (null), gone = false;
     import('../curve.js').then(({ draw }) => {
-      if (!gone && box.current) plot = draw(box.current, candles.map((/** @type {any} */ k) => [new Date(k.t ?? k.at).getTime() / 1000, float(k.c ?? k.close)]), { label: (v) => price(v, `${symbol} chart`) });
+      if (!gone && box.current) plot = draw(box.current, candles.map((/** @type {any} */ k) => [new Date(k.t ?? k.at).getTime() / 1000, float(k.c ?? k.close)]), { label: (v) => price(v, `${symbol} chart`), when: time });
     });
     return () => { gone = true; plot?.destroy(); };
   }, [candles]);

@@ -1,9 +1,9 @@
-import { Delta, Icon, Menu } from '../ui.js';
+import { Delta, Icon, Menu, narrow } from '../ui.js';
 import { ago, direction, float, money, percent, price, quantity, time } from '../format.js';
 import { base, dayPercent, pause, paused, profit, rows, symbols, totals, weight } from '../portfolio.js';
 import { set, settings } from '../settings.js';
 import { Spark, seen } from '../spark.js';
-import { adding, shown } from './shown.js';
+import { adding, shown } from '../nav.js';
 import { html, signal, useEffect, useRef, useState } from '../vendor/preact.js';
 
 /** @typedef {import('../rosetree.js').Holding} Holding */
@@ -75,8 +75,6 @@ function Card({ symbol }) {
 
 const filter = signal('');
 const inside = { pointer: false, focus: false };
-export const narrow = signal(matchMedia('(max-width: 620px)').matches);
-matchMedia('(max-width: 620px)').addEventListener('change', (e) => { narrow.value = e.matches; });
 
 /** @param {string[]} names */
 function sorted(names) {

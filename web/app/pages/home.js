@@ -1,9 +1,9 @@
 import { Delta, Dialog, Field, Icon, Menu, Segments, Trouble, later, useAsked, useForm } from '../ui.js';
-import { float, money, percent } from '../format.js';
+import { float, money, percent, time } from '../format.js';
 import { client } from '../live.js';
 import { create, current, load, open, paintedAt, portfolios, summary, symbols, totals, trouble, version } from '../portfolio.js';
 import { Holdings } from './holdings.js';
-import { adding, shown } from './shown.js';
+import { adding, shown } from '../nav.js';
 import { html, signal, useEffect, useRef, useState } from '../vendor/preact.js';
 
 const AddTransaction = later(() => import('./add.js').then((m) => m.AddTransaction));
@@ -24,7 +24,7 @@ export function Home() {
   if (list && !list.length) return html`<${Welcome} />${creating.value && html`<${NewPortfolio} />`}`;
   return html`<${Hero} /><${Allocation} /><${Holdings} />
     ${adding.value && current.value && html`<${AddTransaction} initial=${adding.value} close=${() => { adding.value = null; }} />`}
-    ${shown.value && html`<${Detail} symbol=${shown.value} />`}
+    ${shown.value && html`<${Detail} symbol=${shown.value} close=${() => { shown.value = null; }} />`}
     ${creating.value && html`<${NewPortfolio} />`}${managing.value && html`<${Manage} close=${() => { managing.value = false; }} />`}`;
 }
 
@@ -99,7 +99,7 @@ function Curve({ range, setRange }) {
     let gone = false;
     const currency = totals.peek()?.currency ?? summary.peek()?.base_currency ?? '';
     import('../curve.js').then(({ draw }) => {
-      if (!gone && box.current) plot.current = draw(box.current, points.map((/** @type {any} */ p) => [new Date(p.t).getTime() / 1000, float(p.value)]), { label: (v) => money(v, currency) });
+      if (!gone && box.current) plot.current = draw(box.current, points.map((/** @type {any} */ p) => [new Date(p.t).getTime() / 1000, float(p.value)]), { label: (v) => money(v, currency), when: time });
     });
     return () => { gone = true; plot.current?.destroy(); plot.current = null; };
   }, [asked.data]);

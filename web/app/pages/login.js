@@ -2,7 +2,6 @@ import { Field, Trouble, useForm } from '../ui.js';
 import { begun } from '../live.js';
 import { load } from '../portfolio.js';
 import { post } from '../api.js';
-import { go, path } from '../nav.js';
 import { html, useEffect, useState } from '../vendor/preact.js';
 
 /** What this browser calls itself, as the name of the device. */
@@ -13,19 +12,19 @@ function device() {
   return { name: `${browser} on ${os}`, platform: 'web' };
 }
 
-const logo = new URL('../icon.svg', import.meta.url).href;
+const logo = document.querySelector(/** @type {'link'} */ ('link[rel=icon]'))?.href;
 const curve = 'M0 118C40 112 60 92 98 96s52 26 92 10 44-52 86-46 50 34 92 20 40-46 84-42 46 22 88 4 60-26 82-30';
 
-export function Login() {
+/** @param {{done:() => void}} p */
+export function Login({ done }) {
   const [fresh, setFresh] = useState(false);
   const form = useForm(async ({ email, password, display_name }) => {
-    const where = path.value === '/login' ? '/' : path.value;
     const answer = fresh
       ? await post('/api/auth/register', { email, password, ...(display_name && { display_name }) })
       : await post('/api/auth/login', { email, password, device: device() });
     begun(answer);
     load();
-    go(where);
+    done();
   });
   useEffect(() => { document.title = 'Log in · Rosetree'; }, []);
   return html`<div class="gate">

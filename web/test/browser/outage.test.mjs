@@ -18,7 +18,7 @@ test('the server goes and comes back under an open page: live again without a re
   const p = await page(await b.newContext(modes.light));
   await logIn(p, d.url, d.user());
   await p.evaluate(() => { /** @type {any} */ (globalThis).notReloaded = true; });
-  await p.waitForFunction(() => performance.getEntriesByType('resource').some((r) => r.name.endsWith('/pages/add.js'))); // loaded before it is needed
+  await p.waitForFunction(() => performance.getEntriesByType('resource').some((r) => /\/add-\w+\.js$/.test(r.name))); // loaded before it is needed
   const rows = await p.locator('[data-row]').count();
 
   await d.stop();

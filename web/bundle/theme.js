@@ -1,0 +1,1 @@
+(()=>{let t={};try{t=JSON.parse(localStorage.getItem("rosetree.settings")||"{}")}catch{}const e=document.documentElement;(t.theme==="light"||t.theme==="dark")&&(e.dataset.theme=t.theme),t.palette&&(e.dataset.palette=t.palette),t.density&&(e.dataset.density=t.density)})();

@@ -1,0 +1,32 @@
+// Makes web/bundle, which the server embeds, from web/app: what the browser gets is small, what people read is not.
+// `npm run bundle` writes; `npm run bundle -- --check` only compares, and fails where a file differs.
+import { build } from 'esbuild';
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const app = fileURLToPath(new URL('../app/', import.meta.url));
+const bundle = fileURLToPath(new URL('../bundle/', import.meta.url));
+
+/** @type {import('esbuild').BuildOptions & {write:false}} */
+const small = { absWorkingDir: app, minify: true, target: 'es2022', legalComments: 'none', outdir: bundle, write: false, logLevel: 'error' };
+const made = await Promise.all([
+  // Every page is a file of its own, loaded when it is opened; what several share is a file too.
+  build({ ...small, entryPoints: ['main.js'], bundle: true, splitting: true, format: 'esm' }),
+  build({ ...small, entryPoints: ['rosetree.js'], format: 'esm' }), // for other people's pages
+  build({ ...small, entryPoints: ['theme.js'] }),
+  build({ ...small, entryPoints: ['app.css'], bundle: true }),
+]);
+const files = new Map(made.flatMap((m) => m.outputFiles).map((f) => [f.path.slice(bundle.length), f.text]));
+
+if (process.argv.includes('--check')) {
+  const there = new Map(readdirSync(bundle).map((name) => [name, readFileSync(bundle + name, 'utf8')]));
+  const wrong = [...new Set([...files.keys(), ...there.keys()])].filter((name) => files.get(name) !== there.get(name));
+  if (wrong.length) {
+    console.error(`web/bundle is not what npm run bundle makes of web/app: ${wrong.join(', ')}`);
+    process.exit(1);
+  }
+} else {
+  rmSync(bundle, { recursive: true, force: true });
+  mkdirSync(bundle);
+  for (const [name, text] of files) writeFileSync(bundle + name, text);
+}
