@@ -123,21 +123,6 @@ func (a *Auth) WaitReady(ctx context.Context) error {
 	}
 }
 
-// Known waits until the switches and the ledger of revocations have been read: before that every caller is
-// answered "unavailable", because a lockdown and a revocation must survive a restart.
-func (a *Auth) Known(ctx context.Context) error {
-	for {
-		if _, err := a.switches.now(); err == nil && a.ends.ledger.isLoaded() {
-			return nil
-		}
-		select {
-		case <-time.After(5 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
 // switched is called by the ledger's feed, which hears of the rollout's row on the same connection.
 func (a *Auth) switched() {
 	select {

@@ -154,6 +154,7 @@ func (a *Auth) proveByEmail(r *http.Request, in loginRequest) (proven, error) {
 		return proven{}, err
 	}
 	if u.Status != "active" {
+		a.note(ctx, AuditEntry{Actor: string(u.ID), Action: "login", IP: a.where.clientIP(r).String(), Outcome: "refused", Detail: map[string]any{"status": u.Status}})
 		return proven{}, errWrongPassword // whether an account is disabled is told to nobody but its owner's support
 	}
 	return u, nil

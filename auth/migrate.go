@@ -37,6 +37,10 @@ func (a *Auth) migrate(ctx context.Context, r sessionRecord) (made bool, err err
 	if _, denied := a.ends.denied.check(Principal{User: r.User, Session: r.ID, IssuedAt: r.IssuedAt}); denied {
 		return false, nil
 	}
+	live, err := a.sessions.ofUser(ctx, a.keys.utag(u.ID))
+	if err != nil || len(live) >= a.cfg.SessionsPerUser {
+		return false, err // one more would sign a living one out; this one is made when its client asks for it
+	}
 	now := time.Now()
 	s := Session{User: u.ID, Role: u.Role, IssuedAt: now, AuthAt: r.AuthAt, SeenAt: now, Ends: r.Ends,
 		Idle:   r.Ends.Sub(now), // its client does not know of it yet and cannot keep it awake

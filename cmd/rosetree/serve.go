@@ -123,7 +123,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, ready func(address
 
 // announce calls ready once the server knows enough to let callers in.
 func announce(ctx context.Context, callers *auth.Auth, ready func()) error {
-	if callers.Known(ctx) == nil {
+	if callers.WaitReady(ctx) == nil {
 		ready()
 	}
 	return nil

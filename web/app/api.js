@@ -22,6 +22,9 @@ export const renewable = signal(false);
 
 const OVER = ['unauthenticated', 'session_revoked', 'session_expired', 'locked_down'];
 
+/** A proof of the password gives the session another secret. What was under way with the old one is refused, and is asked again. */
+let proving = Promise.resolve(), provenAt = 0;
+
 /**
  * @param {string} method @param {string} path @param {any} [body] @param {{key?:string, text?:boolean, quiet?:boolean, again?:boolean}} [options]
  * key: an Idempotency-Key; text: the body is CSV or the like and the answer is wanted as it is
@@ -31,16 +34,25 @@ export async function api(method, path, body, options = {}) {
   /** @type {Record<string, string>} */ const headers = {};
   if (body !== undefined) headers['Content-Type'] = options.text ? 'text/plain' : 'application/json';
   if (options.key) headers['Idempotency-Key'] = options.key;
-  let res;
+  const began = performance.now(), proves = path === '/api/auth/step-up';
+  let proved = () => {}, res;
+  if (proves) proving = new Promise((done) => { proved = done; });
   try {
     res = await fetch(path, { method, headers, body: body === undefined ? undefined : options.text ? body : JSON.stringify(body) });
+    if (proves && res.ok) provenAt = performance.now();
   } catch {
     throw new Problem(0, { code: 'unavailable', detail: 'The server cannot be reached. Check the connection and try again.' });
+  } finally {
+    proved();
   }
   if (res.ok) return res.status === 204 ? null : /json/.test(res.headers.get('Content-Type') ?? '') ? res.json() : res.text();
   const problem = new Problem(res.status, await res.json().catch(() => ({})));
   if (problem.code === 'step_up_required' && (await new Promise((done) => { stepUp.value = { done }; }))) return api(method, path, body, options);
   if (problem.code === 'unauthenticated' && renewable.value && !options.again && (await renew())) return api(method, path, body, { ...options, again: true });
+  if (res.status === 401 && !options.again) {
+    await proving;
+    if (began < provenAt) return api(method, path, body, { ...options, again: true });
+  }
   if (OVER.includes(problem.code) && !options.quiet) sessionOver.value = problem;
   throw problem;
 }
