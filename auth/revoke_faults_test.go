@@ -151,7 +151,9 @@ func revokeWithoutRedis(t *testing.T, fault func(*devstack.Redis, devstack.TB)) 
 	}
 	s.one.closed(all[3].Session, at, 100*time.Millisecond)
 	s.two.closed(all[3].Session, at, 100*time.Millisecond)
-	time.Sleep(700 * time.Millisecond)
+	deaf := func(e *revokeEnv) func() bool { return func() bool { return !e.w.place.all()[0].isLive() } }
+	s.one.within(10*time.Second, "one server to be deaf", deaf(s.one))
+	s.two.within(10*time.Second, "the other server to be deaf", deaf(s.two))
 	_, at = s.two.revoke(Target{Kind: KindUser, User: all[4].User}) // and in the middle of the outage
 	s.one.closed(all[4].Session, at, 100*time.Millisecond)
 	if n, m := s.one.count(), s.two.count(); n != 2 || m != 2 {

@@ -228,14 +228,16 @@ func TestR26_OutOfOrderIDsInTheLedgerAreNotLost(t *testing.T) {
 		_, err := tx.Exec(context.Background(), `INSERT INTO app.revocations (kind, subject, reason, actor, until) VALUES ('sid', $1, 'session_revoked', 'test', clock_timestamp() + interval '1 hour')`, string(p.Session))
 		return err
 	}
-	taken, release := make(chan struct{}), make(chan struct{})
+	taken, released := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(released) })
+	defer release() // or a test that fails waits for ever
 	var committed time.Time
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		err := e.db.Service(ServiceAuth).Tx(context.Background(), func(tx pgx.Tx) error {
 			err := insert(tx, all[0])
 			close(taken)
-			<-release
+			<-released
 			committed = time.Now()
 			return err
 		})
@@ -251,8 +253,12 @@ func TestR26_OutOfOrderIDsInTheLedgerAreNotLost(t *testing.T) {
 	if _, ended := e.ending(all[0].Session); ended {
 		t.Fatal("the uncommitted revocation took effect")
 	}
-	time.Sleep(1200 * time.Millisecond) // the feed has read past the id by now
-	close(release)
+	e.within(10*time.Second, "the feed to read past the id", func() bool {
+		e.rv.ledger.mu.Lock()
+		defer e.rv.ledger.mu.Unlock()
+		return len(e.rv.ledger.gaps) > 0
+	})
+	release()
 	wg.Wait()
 	e.closed(all[0].Session, committed, 500*time.Millisecond)
 }

@@ -114,6 +114,22 @@ func TestWatch_AClusterIsHeardOnEveryMaster(t *testing.T) {
 	}
 }
 
+func TestR5_NotificationsAreSwitchedOffInACluster(t *testing.T) {
+	e := newClusterEnv(t)
+	for _, n := range e.c.Nodes {
+		n.Configure(t, "notify-keyspace-events", "")
+	}
+	e.each(bar)
+	if n := e.count(); n != 3 {
+		t.Errorf("%d sessions were closed, three were revoked", n)
+	}
+	for _, n := range e.c.Nodes {
+		n.Configure(t, "notify-keyspace-events", "Kgxe")
+	}
+	e.masters(3)
+	e.each(250 * time.Millisecond)
+}
+
 func TestR12_SlotsMoveWithLiveSessions(t *testing.T) {
 	e := newClusterEnv(t)
 	p := e.all[0]
