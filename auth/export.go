@@ -21,13 +21,13 @@ import (
 // exported are the tables that hold what is the user's, in the order of the export. A test holds the list against
 // the access rules: what a user may read is in it, or in notExported.
 var exported = []string{"users", "sessions", "portfolios", "portfolio_grants", "accounts", "transactions", "transaction_versions",
-	"imports", "import_templates", "watchlists", "alerts", "user_instruments", "user_prices"}
+	"imports", "import_templates", "watchlists", "alerts", "alert_firings", "user_instruments", "user_prices"}
 
 // notExported are readable by their user and yet no data of theirs.
 var notExported = map[string]string{"idempotency": "answers to requests, repeated for a day; all that is in them is in the other tables"}
 
 // secretColumns never leave: hashes of secrets. The old program's own columns may be among a user's.
-var secretColumns = []string{"verifier", "legacy_id", "password_hash", "hashed_password", "encrypted_password", "password_digest"}
+var secretColumns = []string{"verifier", "legacy_id", "password_hash", "hashed_password", "encrypted_password", "password_digest", "webhook_secret"}
 
 // exactColumns are decimals; they leave as text, so that no reader makes floats of them.
 var exactColumns = []string{"quantity", "price", "amount", "fee", "tax", "fx_rate", "multiplier", "close", "threshold", "fired_price"}
