@@ -76,6 +76,12 @@ func (c *conn) unpause() {
 		}
 		v.waiting, v.waitingSize = nil, 0
 	}
+	for _, f := range c.topics {
+		if f.missed && !c.suspended {
+			c.hub.workers.Go(func() { _ = f.start(nil) }) // where it cannot be read now, the next subscription brings it
+		}
+		f.missed = false
+	}
 	c.shard.urge(c.index)
 }
 

@@ -45,6 +45,8 @@ func newHouse(t testing.TB, cfg Config, change ...func(*Deps)) *house {
 			{Name: "notices", Now: func(context.Context, auth.Principal) ([]any, error) {
 				return []any{Notice{Type: "notice", ID: "n1", Level: "info", Text: "hello"}}, nil
 			}},
+			{Name: "alerts", Personal: true, Now: func(_ context.Context, p auth.Principal) ([]any, error) { return []any{alertOf(p.User, "f1")}, nil }},
+			{Name: "watchlists", Personal: true, Now: func(context.Context, auth.Principal) ([]any, error) { return []any{watchlistsOf()}, nil }},
 			{Name: "sessions", Admin: true, Now: func(context.Context, auth.Principal) ([]any, error) { return nil, nil }},
 		}}
 	for _, c := range change {
@@ -418,4 +420,15 @@ func inBubble(t *testing.T, cfg Config, test func(t *testing.T, h *house)) {
 		synctest.Wait()
 		test(t, h)
 	})
+}
+
+// alertOf is the firing of an alert of user's.
+func alertOf(user auth.UserID, id string) prices.AlertMessage {
+	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	return prices.AlertMessage{Type: "alert", Firing: prices.Firing{ID: id, Alert: "a-" + string(user), Symbol: "AAPL", Kind: prices.AlertAbove, Threshold: decimal.RequireFromString("180"),
+		Price: decimal.RequireFromString("189.12"), PriceAt: at, Source: "sim", FiredAt: at}}
+}
+
+func watchlistsOf() any {
+	return message{"type": "watchlists", "watchlists": []prices.Watchlist{{ID: "w1", Name: "Tech", Symbols: []prices.Symbol{"AAPL", "MSFT"}, CreatedAt: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}}}
 }

@@ -162,7 +162,7 @@ func New(cfg Config, d Deps) *Hub {
 		h.operations[o.Name] = o
 	}
 	for _, t := range d.Topics {
-		h.topics[t.Name] = &topic{Topic: t, followers: map[*subscription]struct{}{}}
+		h.topics[t.Name] = &topic{Topic: t, followers: map[*subscription]struct{}{}, users: map[auth.UserID]map[*subscription]struct{}{}}
 	}
 	h.metrics = newMetrics(d.Registry, h)
 	return h

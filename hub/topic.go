@@ -10,10 +10,11 @@ import (
 	"rosetree/internal/api"
 )
 
-// Topic is an ordered channel whose messages are the same for all who follow it.
+// Topic is an ordered channel whose messages are the same for all who follow it, or for all connections of one user.
 type Topic struct {
-	Name  string
-	Admin bool // for admins alone
+	Name     string
+	Admin    bool // for admins alone
+	Personal bool // each user has messages of their own, which wait like portfolios while a session cannot be checked
 	// Now gives the messages that bring a new follower up to date. What is published meanwhile is sent
 	// after them, so that a message may come twice but never be missed.
 	Now func(ctx context.Context, p auth.Principal) ([]any, error)
@@ -24,16 +25,19 @@ type topic struct {
 
 	mu        sync.Mutex
 	followers map[*subscription]struct{}
+	users     map[auth.UserID]map[*subscription]struct{} // of a personal topic
 }
 
 // subscription is one connection's place at a topic.
 type subscription struct {
-	c *conn
-	t *topic
+	c    *conn
+	t    *topic
+	user auth.UserID
 
 	// guarded by c.mu
 	open    bool
 	waiting [][]byte
+	missed  bool // something was not sent, because the session could not be checked
 }
 
 // Publish sends a message with its "type" to all who follow the topic.
@@ -51,11 +55,57 @@ func (h *Hub) Publish(name string, message any) {
 	}
 }
 
+// PublishTo sends a message with its "type" to all connections of a user that follow a personal topic.
+func (h *Hub) PublishTo(name string, user auth.UserID, message any) {
+	t := h.topics[name]
+	t.mu.Lock()
+	followers := slices.Collect(maps.Keys(t.users[user]))
+	t.mu.Unlock()
+	if len(followers) == 0 {
+		return
+	}
+	encoded := encode(message)
+	for _, f := range followers {
+		f.push(encoded)
+	}
+}
+
+// Follows says whether a connection of user follows a personal topic here.
+func (h *Hub) Follows(name string, user auth.UserID) bool {
+	t := h.topics[name]
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.users[user]) > 0
+}
+
+// hides says whether f's messages must wait; the caller holds c.mu.
+func (f *subscription) hides() bool {
+	if !f.t.Personal || !f.c.paused() {
+		return false
+	}
+	f.missed = true
+	return true
+}
+
+// join and close keep the followers.
+func (f *subscription) join() {
+	f.t.mu.Lock()
+	defer f.t.mu.Unlock()
+	f.t.followers[f] = struct{}{}
+	if !f.t.Personal {
+		return
+	}
+	if f.t.users[f.user] == nil {
+		f.t.users[f.user] = map[*subscription]struct{}{}
+	}
+	f.t.users[f.user][f] = struct{}{}
+}
+
 func (f *subscription) push(message []byte) {
 	f.c.mu.Lock()
 	defer f.c.mu.Unlock()
 	switch {
-	case f.c.suspended: // resume brings it
+	case f.c.suspended, f.hides(): // resume brings it, or the return of sight
 	case f.open:
 		f.c.queue(message)
 	default:
@@ -84,7 +134,7 @@ func (c *conn) followTopic(m channelMessage) error {
 	if old := c.takeTopic(t); old != nil {
 		old.close()
 	}
-	f := &subscription{c: c, t: t}
+	f := &subscription{c: c, t: t, user: c.identity().User}
 	c.mu.Lock()
 	c.topics = append(slices.Clone(c.topics), f)
 	c.mu.Unlock()
@@ -99,9 +149,7 @@ func (c *conn) followTopic(m channelMessage) error {
 
 // start registers first and reads then, so that nothing is missed between the two.
 func (f *subscription) start(ack *subscribed) error {
-	f.t.mu.Lock()
-	f.t.followers[f] = struct{}{}
-	f.t.mu.Unlock()
+	f.join()
 	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
 	defer cancel()
 	now, err := f.t.Now(ctx, f.c.identity())
@@ -116,6 +164,10 @@ func (f *subscription) start(ack *subscribed) error {
 	if f.c.suspended {
 		return nil
 	}
+	if f.hides() {
+		f.waiting, f.open = nil, true
+		return nil
+	}
 	for _, message := range now {
 		f.c.queue(encode(message))
 	}
@@ -128,8 +180,11 @@ func (f *subscription) start(ack *subscribed) error {
 
 func (f *subscription) close() {
 	f.t.mu.Lock()
+	defer f.t.mu.Unlock()
 	delete(f.t.followers, f)
-	f.t.mu.Unlock()
+	if delete(f.t.users[f.user], f); len(f.t.users[f.user]) == 0 {
+		delete(f.t.users, f.user)
+	}
 }
 
 func (c *conn) takeTopic(t *topic) *subscription {

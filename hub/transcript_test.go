@@ -213,6 +213,13 @@ func (r *replay) act(words []string) {
 		r.h.portfolios.viewer().Gone(api.NotFound("portfolio"))
 	case "notice":
 		r.h.hub.Publish("notices", Notice{Type: "notice", ID: words[1], Level: "info", Text: strings.Join(words[2:], " ")})
+	case "alert":
+		user := auth.UserID(words[1])
+		r.h.hub.PublishTo("alerts", user, alertOf(user, words[2]))
+	case "seen":
+		r.h.hub.PublishTo("alerts", auth.UserID(words[1]), prices.AlertsSeenMessage{Type: "alerts_seen", IDs: words[2:]})
+	case "changed":
+		r.h.hub.PublishTo("alerts", auth.UserID(words[1]), prices.AlertsChangedMessage{Type: "alerts_changed"})
 	case "drain":
 		r.h.stop()
 	case "move":

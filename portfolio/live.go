@@ -198,6 +198,11 @@ func (l *live) apply(c *contents, all bool, rates ledger.Table) {
 		l.ledger = ledger.New(c.accounts, c.rows)
 	} else {
 		touched = l.take(c)
+		for symbol, m := range c.own {
+			if was := l.own[symbol]; was.price.Valid != m.price.Valid || !was.price.Decimal.Equal(m.price.Decimal) || !was.at.Equal(m.at) || was.Name != m.Name {
+				touched = append(touched, symbol) // its owner gave it another price
+			}
+		}
 	}
 	l.settings, l.mark, l.accounts, l.own, l.rates = c.settings, c.mark, c.accounts, c.own, rates
 	if whole {

@@ -107,7 +107,7 @@ func (b *Book) accept(quotes []Quote) {
 		if t := (Tick{q.Symbol, q.Price, q.At, q.Source}); e.guard.far(&t, e.far) {
 			e.guard.follow(q.Price) // another server has believed it
 		}
-		q.Previous = e.quote.Previous
+		q.Previous, q.shares = e.quote.Previous, e.shares
 		e.quote = q
 		b.news = append(b.news, q)
 	}
@@ -135,7 +135,7 @@ func (b *Book) apply(t *Tick, horizon time.Time) refusal {
 	}
 	e.enter(t.At)
 	e.quote = Quote{Symbol: e.instrument.Symbol, Price: t.Price, At: t.At.Truncate(time.Millisecond), N: e.quote.N + 1,
-		Previous: e.quote.Previous, Source: t.Source}
+		Previous: e.quote.Previous, Source: t.Source, shares: e.shares}
 	b.news = append(b.news, e.quote)
 	return believed
 }

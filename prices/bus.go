@@ -21,6 +21,7 @@ type bus struct {
 	rdb    redis.UniversalClient
 	book   *Book
 	reload func() // another server changed an instrument or its history
+	told   func(hint)
 	log    *slog.Logger
 	shard  bool // sharded pub/sub, which a cluster needs to scale
 
@@ -36,9 +37,9 @@ var publishScript = redis.NewScript(publishSource)
 // perPublish bounds the ticks in one call of the script, and with it how long Redis is busy.
 const perPublish = 500
 
-func newBus(rdb redis.UniversalClient, book *Book, reload func(), log *slog.Logger) *bus {
+func newBus(rdb redis.UniversalClient, book *Book, reload func(), told func(hint), log *slog.Logger) *bus {
 	_, cluster := rdb.(*redis.ClusterClient)
-	return &bus{rdb: rdb, book: book, reload: reload, log: log, shard: cluster, pending: map[string]map[Symbol]Tick{}}
+	return &bus{rdb: rdb, book: book, reload: reload, told: told, log: log, shard: cluster, pending: map[string]map[Symbol]Tick{}}
 }
 
 // publish sends ticks that were screened. token proves the lead of feed; without one no lead is needed.
@@ -123,10 +124,15 @@ func (b *bus) carry(ctx context.Context, feed, token string) error {
 
 // changed tells the other servers that they must read symbol again.
 func (b *bus) changed(ctx context.Context, symbol Symbol) error {
+	return b.say(ctx, "!"+string(symbol))
+}
+
+// say sends a message to all servers.
+func (b *bus) say(ctx context.Context, message string) error {
 	if b.shard {
-		return b.rdb.SPublish(ctx, channelTicks, "!"+string(symbol)).Err()
+		return b.rdb.SPublish(ctx, channelTicks, message).Err()
 	}
-	return b.rdb.Publish(ctx, channelTicks, "!"+string(symbol)).Err()
+	return b.rdb.Publish(ctx, channelTicks, message).Err()
 }
 
 // listen applies what is published until ctx ends. Each new subscription starts from the snapshot,
@@ -221,8 +227,14 @@ func (b *bus) snapshot(ctx context.Context) error {
 	return nil
 }
 
-// hear applies one message: lines of quotes, or "!SYMBOL" for one that changed.
+// hear applies one message: lines of quotes, "!SYMBOL" for one that changed, or "~" and a hint.
 func (b *bus) hear(message string) {
+	if strings.HasPrefix(message, personalPrefix) {
+		if h, ok := parseHint(message); ok {
+			b.told(h)
+		}
+		return
+	}
 	if strings.HasPrefix(message, "!") {
 		b.reload()
 		return

@@ -2,6 +2,7 @@ package prices
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -40,8 +41,8 @@ func (s *Service) writeCandles(ctx context.Context) error {
 			s.log.Warn("prices: candles were not written", "minutes", len(minutes), "err", err)
 		}
 		if time.Since(pruned) > pruneEvery {
-			if err := s.store.prune(ctx, time.Now()); err != nil && ctx.Err() == nil {
-				s.log.Warn("prices: old candles were not removed", "err", err)
+			if err := errors.Join(s.store.prune(ctx, time.Now()), s.store.pruneFirings(ctx, time.Now())); err != nil && ctx.Err() == nil {
+				s.log.Warn("prices: old candles and firings were not removed", "err", err)
 			}
 			pruned = time.Now()
 		}

@@ -145,7 +145,7 @@ func (s *Service) setHistory(ctx context.Context, _ struct{}, in historyInput) (
 	}
 	closes := make([]Close, len(in.Closes))
 	for n, posted := range in.Closes {
-		if closes[n], err = posted.close(i.Symbol); err != nil {
+		if closes[n], err = posted.close("closes", i.Symbol); err != nil {
 			return historyOutput{}, err
 		}
 	}
@@ -180,15 +180,16 @@ func (s *Service) changed(ctx context.Context, symbol Symbol) {
 	}
 }
 
-func (c postedClose) close(symbol Symbol) (Close, error) {
+// close reads c, which stands in a field of that name.
+func (c postedClose) close(field string, symbol Symbol) (Close, error) {
 	date, err := time.Parse(time.DateOnly, c.Date)
 	if err != nil || date.Year() < 1900 {
-		return Close{}, api.Invalid("closes.date", "%q is not a date such as 2026-01-31", c.Date)
+		return Close{}, api.Invalid(field+".date", "%q is not a date such as 2026-01-31", c.Date)
 	}
 	if date.After(time.Now().AddDate(0, 0, 1)) {
-		return Close{}, api.Invalid("closes.date", "%s lies in the future", c.Date)
+		return Close{}, api.Invalid(field+".date", "%s lies in the future", c.Date)
 	}
-	price, err := decimalField("closes.close", c.Close)
+	price, err := decimalField(field+".close", c.Close)
 	return Close{Symbol: symbol, Date: date, Close: price, Source: postedSource}, err
 }
 
@@ -219,6 +220,7 @@ func (s *Service) setInstrument(ctx context.Context, _ struct{}, in instrumentIn
 		i.Splits = known.Splits
 	}
 	s.Book.Define(i)
+	s.alerts.restate()
 	s.changed(ctx, i.Symbol)
 	return i, nil
 }

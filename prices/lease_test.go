@@ -13,7 +13,7 @@ import (
 func TestAFormerLeaderIsFencedOff(t *testing.T) {
 	rdb := devstack.Test(t).Redis(t).Client(t)
 	book := testBook()
-	b := newBus(rdb, book, func() {}, slog.New(slog.DiscardHandler))
+	b := newBus(rdb, book, func() {}, func(hint) {}, slog.New(slog.DiscardHandler))
 	rdb.Set(t.Context(), keyLead+"sim", "new leader", 0)
 	_, err := b.publish(t.Context(), "sim", "old leader", []Tick{tick("BTC-USD", "1", time.Now())})
 	if !errors.Is(err, errLeaseLost) {

@@ -47,3 +47,25 @@ func newFeedMetrics(reg prometheus.Registerer) *feedMetrics {
 	}
 	return m
 }
+
+// alertMetrics are of the alerts of all users.
+type alertMetrics struct {
+	watched                    prometheus.Gauge
+	fired                      prometheus.Counter
+	delivered, failed, givenUp prometheus.Counter // webhooks
+}
+
+func newAlertMetrics(reg prometheus.Registerer) *alertMetrics {
+	webhook := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "rosetree_prices_alert_webhooks_total", Help: "Tries to post a firing to a user's webhook, by what came of it."}, []string{"outcome"})
+	m := &alertMetrics{
+		watched: prometheus.NewGauge(prometheus.GaugeOpts{Name: "rosetree_prices_alerts", Help: "Alerts that this server checks on ticks."}),
+		fired: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rosetree_prices_alerts_fired_total", Help: "Alerts that this server made fire; of several servers one does."}),
+		delivered: webhook.WithLabelValues("delivered"), failed: webhook.WithLabelValues("failed"), givenUp: webhook.WithLabelValues("given_up"),
+	}
+	if reg != nil {
+		reg.MustRegister(m.watched, m.fired, webhook)
+	}
+	return m
+}

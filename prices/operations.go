@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +21,11 @@ func (s *Service) Operations() []api.Operation[struct{}] {
 		api.Op("price.last", http.MethodGet, "/api/prices", s.last),
 		api.Op("price.candles", http.MethodGet, "/api/prices/{symbol}/candles", s.candles),
 	}
+}
+
+// UserOperations are what each user may do with what is theirs.
+func (s *Service) UserOperations() []api.Operation[Owner] {
+	return slices.Concat(s.AlertOperations(), s.WatchlistOperations(), s.OwnOperations())
 }
 
 // SymbolList is a JSON array of symbols, or one text with commas as in a query string.

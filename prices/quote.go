@@ -29,6 +29,8 @@ type Quote struct {
 	N        uint64              // the symbol's update number; only grows
 	Previous decimal.NullDecimal // close of the last completed session; the reference of the day change
 	Source   string
+
+	shares day // Price and Previous are per share of this day
 }
 
 // Close is the last price of one session of an instrument.

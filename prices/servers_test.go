@@ -31,7 +31,7 @@ type node struct {
 }
 
 // startNode runs a server. What it tells a listener is kept, as a client of it would see it.
-func startNode(t testing.TB, r *devstack.Redis, db prices.DB, feeds string) *node {
+func startNode(t testing.TB, r *devstack.Redis, db prices.DB, feeds string, before ...func(*prices.Service)) *node {
 	t.Helper()
 	n := &node{done: make(chan struct{}), dead: &atomic.Bool{}, seen: map[prices.Symbol][]prices.Quote{}}
 	rdb := redis.NewClient(&redis.Options{Addr: r.Addr, Password: r.Password, ContextTimeoutEnabled: true, MaxRetries: -1})
@@ -44,6 +44,9 @@ func startNode(t testing.TB, r *devstack.Redis, db prices.DB, feeds string) *nod
 	var err error
 	if n.Service, err = prices.New(cfg, db, rdb, slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err != nil {
 		t.Fatal(err)
+	}
+	for _, change := range before {
+		change(n.Service)
 	}
 	n.Book.Listen(func(news []prices.Quote) {
 		n.mu.Lock()

@@ -16,15 +16,18 @@ import (
 type Service struct {
 	Book *Book
 
-	store   store
-	feeds   []Feed
-	demand  *demand
-	tape    *tape
-	bus     *bus // nil: this server is alone
-	rdb     redis.UniversalClient
-	stale   chan struct{} // has one: the database knows what the book does not
-	metrics *feedMetrics
-	log     *slog.Logger
+	store    store
+	feeds    []Feed
+	demand   *demand
+	tape     *tape
+	bus      *bus // nil: this server is alone
+	rdb      redis.UniversalClient
+	stale    chan struct{} // has one: the database knows what the book does not
+	alerts   *alertWatch
+	personal *personal
+	webhooks *webhooks
+	metrics  *feedMetrics
+	log      *slog.Logger
 }
 
 // New makes the feeds that cfg names; their instruments are in the book at once. rdb connects the servers: one
@@ -32,8 +35,11 @@ type Service struct {
 func New(cfg Config, db DB, rdb redis.UniversalClient, log *slog.Logger, reg prometheus.Registerer) (*Service, error) {
 	s := &Service{Book: NewBook(reg), store: store{db}, demand: &demand{}, rdb: rdb, stale: make(chan struct{}, 1), metrics: newFeedMetrics(reg), log: log}
 	s.tape = newTape(s.Book)
+	measured := newAlertMetrics(reg)
+	s.alerts, s.webhooks = newAlertWatch(s.Book, s.store, measured, log), newWebhooks(s.store, measured, log)
+	s.personal = newPersonal(s.store, s.alerts, log)
 	if rdb != nil {
-		s.bus = newBus(rdb, s.Book, s.reload, log)
+		s.bus = newBus(rdb, s.Book, s.reload, s.personal.hear, log)
 	}
 	var err error
 	if s.feeds, err = cfg.Feeds.make(feedDeps{config: cfg, rdb: rdb, book: s.Book, demand: s.demand, metrics: s.metrics}); err != nil {
@@ -96,6 +102,7 @@ func (s *Service) load(ctx context.Context) error {
 	}
 	s.Book.Define(instruments...)
 	s.Book.Closed(closes...)
+	s.alerts.restate()
 	if s.bus != nil { // what was said of an instrument before it was known here
 		if err := s.bus.snapshot(ctx); err != nil {
 			s.log.Warn("prices: the last prices will come with the next subscription", "err", err)
@@ -112,6 +119,9 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Go(func() error { return s.tend(ctx) })
 	defer s.Book.Listen(s.tape.hear)()
 	g.Go(func() error { return s.keepCandles(ctx) })
+	g.Go(func() error { return s.alerts.run(ctx, func(fired []ownedID) { s.fired(ctx, fired) }) })
+	g.Go(func() error { return s.personal.run(ctx) })
+	g.Go(func() error { return s.webhooks.run(ctx) })
 	if s.bus != nil {
 		g.Go(func() error { return s.bus.listen(ctx) })
 		g.Go(func() error { return s.shareDemand(ctx) })
@@ -130,6 +140,14 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 	}
 	return g.Wait()
+}
+
+// fired tells all servers what this one made fire.
+func (s *Service) fired(ctx context.Context, all []ownedID) {
+	for _, f := range all {
+		s.announce(ctx, hint{newFiring, f.user, f.id})
+	}
+	s.webhooks.rouse()
 }
 
 // tend does what the calendar asks for.

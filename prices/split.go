@@ -31,9 +31,11 @@ func (b *Book) splitTicks(now time.Time) []Tick {
 }
 
 // splitsIn is what one share held at the end of day a has become on day b: n new for every m.
-func (e *entry) splitsIn(a, b day) (n, m int64) {
+func (e *entry) splitsIn(a, b day) (n, m int64) { return splitsBetween(e.instrument.Splits, a, b) }
+
+func splitsBetween(splits []Split, a, b day) (n, m int64) {
 	n, m = 1, 1
-	for _, s := range e.instrument.Splits {
+	for _, s := range splits {
 		if ex := dayOf(s.ExDate); ex > a && ex <= b {
 			n, m = n*s.N, m*s.D
 		}

@@ -85,7 +85,7 @@ func newSeeder(ctx context.Context, cfg Config) (s *seeder, done func(), err err
 		return nil, nil, err
 	}
 	portfolios := portfolio.New(cfg.Portfolio, db, s.market.Book, s.market, rdb, log, reg)
-	s.calls = newOperations(s.callers, s.market, portfolios).byName()
+	s.calls = newOperations(s.callers, db, s.market, portfolios).byName()
 	return s, done, nil
 }
 

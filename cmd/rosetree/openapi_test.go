@@ -24,7 +24,7 @@ const specFile = "../../web/spec/openapi.yaml"
 
 // everyOperation is what the program serves; its methods are never called here.
 func everyOperation() operations {
-	all := newOperations(&auth.Auth{}, &prices.Service{}, &portfolio.Service{})
+	all := newOperations(&auth.Auth{}, nil, &prices.Service{}, &portfolio.Service{})
 	return append(append(all, (&hub.Notices{}).Operations()...), (&hub.Hub{}).Operations()...)
 }
 

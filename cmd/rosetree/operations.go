@@ -12,8 +12,11 @@ import (
 // operations is everything that a client can ask for, over HTTP and on the socket.
 type operations []api.Operation[auth.Principal]
 
-func newOperations(callers *auth.Auth, market *prices.Service, portfolios *portfolio.Service) operations {
+func newOperations(callers *auth.Auth, db *auth.DB, market *prices.Service, portfolios *portfolio.Service) operations {
 	all := append(operations(callers.Operations()), portfolios.Operations()...)
+	for _, o := range market.UserOperations() {
+		all = append(all, api.As(o, func(p auth.Principal) (prices.Owner, error) { return ownerOf(db, p), nil }))
+	}
 	for _, o := range market.Operations() {
 		all = append(all, api.As(o, anyone))
 	}
@@ -21,6 +24,11 @@ func newOperations(callers *auth.Auth, market *prices.Service, portfolios *portf
 		all = append(all, api.As(o, feedsOnly))
 	}
 	return all
+}
+
+// ownerOf is a caller as the prices room knows one: an id, and the rows that are theirs.
+func ownerOf(db *auth.DB, p auth.Principal) prices.Owner {
+	return prices.Owner{ID: string(p.User), Rows: db.As(p)}
 }
 
 // anyone lets every caller at what belongs to nobody.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -94,15 +95,16 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, ready func(address
 	}
 	portfolios := portfolio.New(cfg.Portfolio, db, market.Book, market, rdb, log, reg)
 	notices := hub.NewNotices(db.Service(auth.ServiceAuth), log)
-	operations := append(newOperations(callers, market, portfolios), notices.Operations()...)
+	operations := append(newOperations(callers, db, market, portfolios), notices.Operations()...)
 	sockets := hub.New(cfg.Hub, hub.Deps{
 		Sessions: callers, Market: market.Book, Portfolios: hub.Ledger(portfolios), Figures: callers,
-		Calls: operations.byName(), Topics: append(adminTopics(callers), notices.Topic()),
+		Calls: operations.byName(), Topics: slices.Concat(adminTopics(callers), personalTopics(market, db), []hub.Topic{notices.Topic()}),
 		Address: callers.Address, Log: log, Registry: reg,
 	})
 	callers.CountSockets = sockets.Sockets
 	market.FollowDemand(sockets.Watched, portfolios.Held)
 	followAdmin(callers, sockets)
+	followUsers(market, db, sockets)
 	operations = append(operations, sockets.Operations()...)
 
 	health := newReadiness(db, rdb, log)

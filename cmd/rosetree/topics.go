@@ -5,6 +5,7 @@ import (
 
 	"rosetree/auth"
 	"rosetree/hub"
+	"rosetree/prices"
 )
 
 // The channels that administrators follow beside what everybody may: the live list of sessions, and the switches.
@@ -38,4 +39,25 @@ func adminTopics(callers *auth.Auth) []hub.Topic {
 func followAdmin(callers *auth.Auth, sockets *hub.Hub) {
 	callers.OnSession = func(n auth.SessionNews) { sockets.Publish(sessionsTopic, sessionMessage{"session", n}) }
 	callers.OnSwitch = func(s auth.RolloutState) { sockets.Publish(rolloutTopic, rolloutMessage{"rollout", s}) }
+}
+
+// personalTopics are what each user follows of their own: alerts that came true and were not seen, and watchlists.
+func personalTopics(market *prices.Service, db *auth.DB) []hub.Topic {
+	return []hub.Topic{
+		{Name: prices.AlertsChannel, Personal: true, Now: func(ctx context.Context, p auth.Principal) ([]any, error) {
+			return market.UnseenAlerts(ctx, ownerOf(db, p))
+		}},
+		{Name: prices.WatchlistsChannel, Personal: true, Now: func(ctx context.Context, p auth.Principal) ([]any, error) {
+			return market.CurrentWatchlists(ctx, ownerOf(db, p))
+		}},
+	}
+}
+
+// followUsers tells them.
+func followUsers(market *prices.Service, db *auth.DB, sockets *hub.Hub) {
+	market.FollowUsers(prices.Audience{
+		Follows: func(channel, user string) bool { return sockets.Follows(channel, auth.UserID(user)) },
+		Tell:    func(channel, user string, message any) { sockets.PublishTo(channel, auth.UserID(user), message) },
+		Rows:    func(user string) prices.DB { return db.As(auth.Principal{User: auth.UserID(user)}) },
+	})
 }

@@ -1,0 +1,42 @@
+package prices
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// takeParcels takes firings that are due, until a time; no other server takes them before it.
+func (s store) takeParcels(ctx context.Context, until time.Time) (all []parcel, err error) {
+	b := &pgx.Batch{}
+	b.Queue(`UPDATE app.alert_firings f SET webhook_next = $1, webhook_tries = f.webhook_tries + 1
+	          FROM (SELECT user_id, id FROM app.alert_firings WHERE webhook_next <= now() ORDER BY webhook_next LIMIT $2 FOR UPDATE SKIP LOCKED) d
+	         WHERE f.user_id = d.user_id AND f.id = d.id
+	     RETURNING f.id::text, f.alert_id::text, f.symbol, f.kind, f.threshold::text, f.price::text, f.price_at, f.source, f.note, f.fired_at, f.user_id::text, f.webhook, f.webhook_tries,
+	               coalesce((SELECT a.webhook_secret FROM app.alerts a WHERE a.user_id = f.user_id AND a.id = f.alert_id AND a.webhook = f.webhook), '')`,
+		until, webhookAtOnce).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var p parcel
+			if err := rows.Scan(&p.ID, &p.Alert, &p.Symbol, &p.Kind, &p.Threshold, &p.Price, &p.PriceAt, &p.Source, &p.Note, &p.FiredAt, &p.user, &p.address, &p.tries, &p.secret); err != nil {
+				return err
+			}
+			p.PriceAt, p.FiredAt = p.PriceAt.UTC(), p.FiredAt.UTC()
+			all = append(all, p)
+		}
+		return rows.Err()
+	})
+	return all, s.db.Do(ctx, b)
+}
+
+// noteParcel notes what came of a try: next is when it is tried again; nil: never.
+func (s store) noteParcel(ctx context.Context, p parcel, next *time.Time, said error) error {
+	text := ""
+	if said != nil {
+		text = said.Error()
+	}
+	b := &pgx.Batch{}
+	b.Queue(`UPDATE app.alert_firings SET webhook_next = $3, webhook_error = $4, webhook_done = CASE WHEN $4 = '' THEN now() END WHERE user_id = $1::text::uuid AND id = $2::text::uuid`,
+		p.user, p.ID, next, text)
+	return s.db.Do(ctx, b)
+}
