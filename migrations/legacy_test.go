@@ -1,6 +1,7 @@
 package migrations_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -66,6 +67,31 @@ func TestTheOldProgramGoesOnWritingUntilTheMigrationEnds(t *testing.T) {
 	mustPass(t, owner)
 	if n := mustPsql(t, owner, "SELECT count(*) FROM app.transactions; SELECT count(*) FROM pg_policies WHERE policyname = 'legacy_role'"); n != "600\n0" {
 		t.Errorf("after the end: transactions and legacy policies %q", n)
+	}
+}
+
+func TestAnAdoptedDatabaseComesBackFromADumpAndTheOldProgramGoesOn(t *testing.T) {
+	owner, old := legacy(t)
+	mustPsql(t, owner, schema(t))
+	before := mustPsql(t, old, oldRows)
+	dump := filepath.Join(t.TempDir(), "dump")
+	if out, code := run(t, "", tool(t, "pg_dump"), "-Fc", "-f", dump, owner); code != 0 {
+		t.Fatal(out)
+	}
+	elsewhere := empty(t)
+	mustPsql(t, elsewhere.OwnerURL, schema(t)) // as the runbook says: the first run lets the owner create in the new database
+	for name, into := range map[string]string{"in place": owner, "elsewhere": elsewhere.OwnerURL} {
+		mustPsql(t, into, "DELETE FROM app.transactions; DROP TABLE app.watchlists CASCADE;")
+		if out, code := run(t, "", tool(t, "pg_restore"), "--clean", "--if-exists", "--exit-on-error", "-d", into, dump); code != 0 {
+			t.Fatal(name, out)
+		}
+		mustPsql(t, into, schema(t))
+		mustPass(t, into)
+		again := as(t, into, "tracker", "tracker")
+		if after := mustPsql(t, again, oldRows); sorted(after) != sorted(before) {
+			t.Errorf("%s: the old program sees something else:\n%s", name, firstDifference(sorted(before), sorted(after)))
+		}
+		mustPsql(t, again, "\\set ON_ERROR_STOP 1\nUPDATE transactions SET notes = 'after the restore' WHERE symbol = (SELECT min(symbol) FROM transactions);")
 	}
 }
 

@@ -170,6 +170,9 @@ func TestRunbookBackupAndRestore(t *testing.T) {
 	mustPsql(t, db.OwnerURL, "DELETE FROM app.portfolios; UPDATE app.users SET display_name = 'damaged'; DROP TABLE app.watchlists")
 	b.do("in-place")
 	same(t, db.OwnerURL, before)
+	mustPsql(t, db.OwnerURL, "DELETE FROM app.portfolios; DROP TABLE app.watchlists")
+	b.do("in-place-with-the-old-program")
+	same(t, db.OwnerURL, before)
 	b.do("revoke")
 	if n := mustPsql(t, db.OwnerURL, "SELECT count(*) FROM app.revocations WHERE kind = 'all' AND not_before > now() - interval '1 minute'"); n != "1" {
 		t.Errorf("revocations after the restore: %s", n)
