@@ -36,7 +36,7 @@ func parseToken(s string) (token, error) {
 	if !isBase64URL(id) || !isBase64URL(secret) {
 		return token{}, errMalformedToken
 	}
-	return token{SessionID(id), secret}, nil
+	return token{SessionID(strings.Clone(id)), secret}, nil // the id may live as long as a socket, and the secret must not live with it
 }
 
 // isSessionID says whether s has the form of an id that this program makes.

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -88,7 +89,7 @@ type watched struct {
 	// guarded by watcher.mu
 	now     Principal // with the earliest time of issue of those who share the session
 	node    *node     // nil where Redis is not consulted
-	sockets map[*watching]struct{}
+	sockets []*watching // nearly always one
 }
 
 // watching is one socket's interest in a session.
@@ -145,7 +146,7 @@ func (w *watcher) register(p Principal, sock *watching) (*watched, <-chan struct
 	defer w.mu.Unlock()
 	s := w.sessions[p.Session]
 	if s == nil {
-		s = &watched{id: p.Session, user: p.User, now: p, sockets: map[*watching]struct{}{}}
+		s = &watched{id: p.Session, user: p.User, now: p}
 		w.sessions[s.id] = s
 		if w.users[s.user] == nil {
 			w.users[s.user] = map[SessionID]*watched{}
@@ -156,7 +157,7 @@ func (w *watcher) register(p Principal, sock *watching) (*watched, <-chan struct
 		}
 		w.met.watched.Inc()
 	}
-	s.sockets[sock] = struct{}{}
+	s.sockets = append(s.sockets, sock)
 	if p.IssuedAt.Before(s.now.IssuedAt) {
 		s.now.IssuedAt = p.IssuedAt
 	}
@@ -178,7 +179,9 @@ var closedChan = func() chan struct{} { c := make(chan struct{}); close(c); retu
 func (w *watcher) forget(s *watched, sock *watching) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(s.sockets, sock)
+	if i := slices.Index(s.sockets, sock); i >= 0 {
+		s.sockets = slices.Delete(s.sockets, i, i+1)
+	}
 	if len(s.sockets) == 0 && w.sessions[s.id] == s {
 		w.drop(s)
 	}
@@ -211,7 +214,7 @@ func (w *watcher) end(id SessionID, e End) (sockets int) {
 	now := s.now
 	w.mu.Unlock()
 
-	for sock := range told {
+	for _, sock := range told {
 		sock.tell(e)
 	}
 	w.observe(now, e.Heard, len(told))

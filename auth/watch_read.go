@@ -122,7 +122,7 @@ func (r *reader) answer(ctx context.Context, batch []*question) {
 	for i, q := range batch {
 		ids[i] = q.id
 	}
-	answers := readSessions(ctx, r.rdb, ids)
+	answers := readSessions(ctx, r.rdb, ids, true)
 	for i, q := range batch {
 		a := answers[i]
 		for _, ch := range q.asked {
@@ -145,8 +145,9 @@ func (r *reader) again(q *question) {
 	})
 }
 
-// readSessions reads many sessions in one pipeline; each has its own error.
-func readSessions(ctx context.Context, rdb redis.UniversalClient, ids []SessionID) []answer {
+// readSessions reads many sessions in one pipeline; each has its own error. The notes of why sessions are gone are worth
+// asking for only where that is likely: a sweep finds nearly all alive.
+func readSessions(ctx context.Context, rdb redis.UniversalClient, ids []SessionID, notes bool) []answer {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	type cmds struct {
@@ -162,7 +163,9 @@ func readSessions(ctx context.Context, rdb redis.UniversalClient, ids []SessionI
 			session: pipe.HMGet(ctx, sessionKey(id), "uid", "role", "gen", "iat", "auth", "abs", "idle", "seen"),
 			left:    pipe.PTTL(ctx, sessionKey(id)),
 			epoch:   pipe.Get(ctx, epochKey(utagOf(id))),
-			ending:  pipe.HMGet(ctx, endingKey(id), "reason", "by", "at"),
+		}
+		if notes {
+			sent[i].ending = pipe.HMGet(ctx, endingKey(id), "reason", "by", "at")
 		}
 	}
 	_, _ = pipe.Exec(ctx) // each command carries its own error
@@ -199,6 +202,9 @@ func decodeSession(session *redis.SliceCmd, left *redis.DurationCmd, epoch *redi
 	}
 	generation, current := f.number(2), parseInt(epoch.Val())
 	h.alive = h.user != "" && generation >= current
+	if ending == nil {
+		return answer{held: h}
+	}
 	if e := fields(ending.Val()); !h.alive && ending.Err() == nil && e.text(0) != "" {
 		h.ending = End{Reason: EndReason(e.text(0)), By: e.text(1), At: e.time(2)}
 	}

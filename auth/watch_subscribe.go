@@ -131,6 +131,9 @@ func (r *round) wishes() (add, drop []string) {
 			delete(r.channels, channel)
 		}
 	}
+	if len(r.changed) == 0 {
+		r.changed = map[string]bool{} // a map keeps the size that it once had
+	}
 	return add, drop
 }
 

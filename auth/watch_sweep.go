@@ -109,11 +109,22 @@ func (w *watcher) readAll(ctx context.Context, n *node, heard string) error {
 
 func (w *watcher) readAgain(ctx context.Context, ids []SessionID, heard string) error {
 	for batch := range slices.Chunk(ids, readBatch) {
-		for i, a := range readSessions(ctx, w.rdb, batch) {
+		var gone []SessionID
+		for i, a := range readSessions(ctx, w.rdb, batch, false) {
+			switch {
+			case a.err != nil:
+				return a.err
+			case !a.held.alive:
+				gone = append(gone, batch[i])
+			default:
+				w.judge(batch[i], a.held, "", heard)
+			}
+		}
+		for i, a := range readSessions(ctx, w.rdb, gone, true) {
 			if a.err != nil {
 				return a.err
 			}
-			w.judge(batch[i], a.held, "", heard)
+			w.judge(gone[i], a.held, "", heard)
 		}
 	}
 	return ctx.Err()

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -134,10 +135,10 @@ func (b *balancer) serve(l net.Listener) {
 
 // visitor keeps its version across connections, as our browser client does.
 type visitor struct {
-	url     string
-	version int64
-	moves   int
-	missed  []string
+	url    string
+	shows  atomic.Int64 // the version
+	moves  int
+	missed []string
 }
 
 func (v *visitor) live(ctx context.Context) {
@@ -158,8 +159,8 @@ func (v *visitor) visit(ctx context.Context) time.Duration {
 	}
 	defer ws.CloseNow()
 	since := ""
-	if v.version > 0 {
-		since = fmt.Sprintf(`,"since":%d`, v.version)
+	if shown := v.shows.Load(); shown > 0 {
+		since = fmt.Sprintf(`,"since":%d`, shown)
 	}
 	ws.Write(ctx, websocket.MessageText, []byte(`{"id":1,"type":"subscribe","channel":"portfolio","portfolio":"p"`+since+`}`))
 	wait := 50 * time.Millisecond
@@ -179,11 +180,12 @@ func (v *visitor) visit(ctx context.Context) time.Duration {
 		switch {
 		case m.Type == "bye":
 			wait = time.Duration(m.Retry) * time.Millisecond / 10 // the test has less time than people
-		case m.Type == "portfolio" && m.Snapshot && m.Version < v.version, m.Type == "portfolio" && !m.Snapshot && m.Version != v.version+1:
-			v.missed = append(v.missed, fmt.Sprintf("%d (snapshot %v) after %d", m.Version, m.Snapshot, v.version))
-			v.version = m.Version
-		case m.Type == "portfolio":
-			v.version = m.Version
+		case m.Type != "portfolio":
+		case m.Snapshot && m.Version < v.shows.Load(), !m.Snapshot && m.Version != v.shows.Load()+1:
+			v.missed = append(v.missed, fmt.Sprintf("%d (snapshot %v) after %d", m.Version, m.Snapshot, v.shows.Load()))
+			fallthrough
+		default:
+			v.shows.Store(m.Version)
 		}
 	}
 }
@@ -211,38 +213,55 @@ func TestRollingDeployLosesNoVersion(t *testing.T) {
 		visitors[i] = &visitor{url: "ws://" + front.Addr().String() + "/ws"}
 		living.Go(func() { visitors[i].live(ctx) })
 	}
-	writing := make(chan int64)
+	reached := func(version int64) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+			behind := 0
+			for _, v := range visitors {
+				if v.shows.Load() < version {
+					behind++
+				}
+			}
+			if behind == 0 {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%d visitors are behind version %d", behind, version)
+			}
+		}
+	}
+	var written atomic.Int64
 	stopWriting := make(chan struct{})
-	go func() {
-		last := int64(0)
+	var writer sync.WaitGroup
+	writer.Go(func() {
 		ticker := time.NewTicker(2 * time.Millisecond)
 		defer ticker.Stop()
 		for {
 			select {
 			case <-stopWriting:
-				writing <- last
 				return
 			case <-ticker.C:
-				last = l.write()
+				written.Store(l.write())
 			}
 		}
-	}()
+	})
 	for i := range servers {
-		time.Sleep(200 * time.Millisecond)
+		reached(written.Load() + 20) // everyone is there and hears what is written
 		fresh := startServer(t, l)
 		b.replace(i, fresh.addr)
 		servers[i].stop()
 	}
-	time.Sleep(300 * time.Millisecond)
+	reached(written.Load() + 20)
 	close(stopWriting)
-	last := <-writing
-	time.Sleep(300 * time.Millisecond)
+	writer.Wait()
+	last := written.Load()
+	reached(last)
 	cancel()
 	living.Wait()
 	moved := 0
 	for i, v := range visitors {
-		if len(v.missed) > 0 || v.version != last {
-			t.Errorf("visitor %d is at version %d of %d and missed %v", i, v.version, last, v.missed)
+		if shown := v.shows.Load(); len(v.missed) > 0 || shown != last {
+			t.Errorf("visitor %d is at version %d of %d and missed %v", i, shown, last, v.missed)
 		}
 		moved += v.moves
 	}

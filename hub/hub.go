@@ -154,7 +154,7 @@ func New(cfg Config, d Deps) *Hub {
 	if h.address == nil {
 		h.address = peerAddress
 	}
-	for i := range max(runtime.GOMAXPROCS(0), 1) {
+	for i := range min(runtime.GOMAXPROCS(0), runtime.NumCPU()) { // one flusher for each core, also where more processors hash passwords
 		h.shards = append(h.shards, newShard(h, i))
 	}
 	maps.Copy(h.operations, d.Calls)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -63,15 +62,8 @@ type addresses struct {
 	metrics string // http://127.0.0.1:9090/metrics
 }
 
-// idleGC keeps a server of many quiet sockets small: with Go's default the heap grows to twice what lives
-// in it before it is swept, and what lives in it are the sockets. GOGC still has the last word.
-const idleGC = 50
-
 // serve is the house from the ground up. It returns when ctx has ended and the sockets have been sent away.
 func serve(ctx context.Context, cfg Config, log *slog.Logger, ready func(addresses)) error {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(idleGC)
-	}
 	auth.RoomForHashing()
 	reg := newRegistry()
 	db, err := auth.OpenDB(ctx, cfg.DB, reg)
@@ -114,7 +106,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, ready func(address
 		return err
 	}
 	rooms := append([]runner{callers.Run, market.Run, portfolios.Run}, alerting(cfg.Alerts, reg, rdb, log)...)
-	doors := []runner{sockets.Run,
+	doors := []runner{sockets.Run, makeRoom,
 		func(ctx context.Context) error { return notices.Run(ctx, sockets.ShowNotice) },
 		func(ctx context.Context) error { return announce(ctx, callers, func() { ready(at) }) }}
 	for _, l := range listeners {
