@@ -20,16 +20,20 @@ func TestGarbageHasRoomByItsOwnMeasure(t *testing.T) {
 }
 
 func TestGOGCHasTheLastWord(t *testing.T) {
-	before := debug.SetGCPercent(77)
+	const given = 777 // more than makeRoom ever says
+	before := debug.SetGCPercent(given)
 	defer debug.SetGCPercent(before)
 	over, end := context.WithCancel(t.Context())
 	end()
-	t.Setenv("GOGC", "77")
-	if err := makeRoom(over); err != nil || debug.SetGCPercent(77) != 77 {
+	t.Setenv("GOGC", "777")
+	if err := makeRoom(over); err != nil || debug.SetGCPercent(given) != given {
 		t.Errorf("GOGC was set and did not count: %v", err)
 	}
 	t.Setenv("GOGC", "")
-	if err := makeRoom(over); err != nil || debug.SetGCPercent(77) != gcPercent(liveBytes()) {
-		t.Errorf("nothing was set: %v", err)
+	if err := makeRoom(over); err != nil {
+		t.Error(err)
+	}
+	if now := debug.SetGCPercent(given); now < gcLeast || now > gcMost {
+		t.Errorf("nothing was set, and it is %d", now)
 	}
 }
