@@ -56,7 +56,7 @@ func TestArtilleryAsksForWhatThereIs(t *testing.T) {
 			}
 		}
 	}
-	if steps < 9 || len(test.Config.Environments) != 4 {
+	if steps < 8 || len(test.Config.Environments) != 4 {
 		t.Errorf("%d steps, %d environments: the file is not read as it is meant", steps, len(test.Config.Environments))
 	}
 }
