@@ -3,6 +3,7 @@ package portfolio
 import (
 	"math/big"
 	"math/bits"
+	"strconv"
 
 	"github.com/shopspring/decimal"
 
@@ -176,22 +177,21 @@ func whole(d decimal.Decimal, scale int32) (n int64, ok bool) {
 
 // appendFixed writes n·10^-places.
 func appendFixed(b []byte, n int64, places int) []byte {
+	u := uint64(n)
 	if n < 0 {
-		b = append(b, '-')
+		b, u = append(b, '-'), -u
 	}
-	var digits [24]byte
-	u, i := uint64(n), len(digits)
-	if n < 0 {
-		u = -u
+	b = strconv.AppendUint(b, u/pow10u[places], 10)
+	if places == 0 {
+		return b
 	}
-	for k := 0; u > 0 || k <= places; k++ {
-		if k == places && places > 0 {
-			i--
-			digits[i] = '.'
-		}
-		i--
-		digits[i] = byte('0' + u%10)
-		u /= 10
+	rest := u % pow10u[places]
+	if places == 2 { // most currencies: a division by a constant is a multiplication
+		return append(b, '.', byte('0'+rest/10), byte('0'+rest%10))
 	}
-	return append(b, digits[i:]...)
+	b = append(b, '.')
+	for ; places > 0; places-- {
+		b = append(b, byte('0'+rest/pow10u[places-1]%10))
+	}
+	return b
 }

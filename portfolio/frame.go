@@ -3,6 +3,7 @@ package portfolio
 import (
 	"context"
 	"math/big"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,35 +16,45 @@ const turns = 10
 // flush sends valuations: each watched portfolio at most once per frame, and only where a price of its
 // own has moved.
 func (s *Service) flush(ctx context.Context) error {
-	turn := uint64(0)
+	turn, desk := uint64(0), &desk{}
 	return every(ctx, s.config.Frame/turns, func() {
 		turn = (turn + 1) % turns
 		for _, l := range s.all() {
 			if l.turn == turn {
-				l.frame()
+				l.frame(desk)
 			}
 		}
 	})
+}
+
+// desk is room that every frame uses again, so that ten thousand portfolios leave the processor's cache
+// and the garbage collector alone.
+type desk struct {
+	moved []int
+	marks []Mark
+	text  []byte
+	spots []spot
 }
 
 // driftCheck is after how many frames a portfolio's running sums are compared with full ones.
 const driftCheck = 64
 
 // frame sends what moved since the last one.
-func (l *live) frame() {
+func (l *live) frame(d *desk) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.book
 	if b == nil || len(l.viewers) == 0 {
 		return
 	}
-	moved, renew := l.moves(b)
+	moved, renew := l.moves(b, d)
 	if renew {
 		l.revalue() // a new session has begun: the day change counts from another close
 		b = l.book
 		for i := range b.rows {
 			moved = append(moved[:i], i)
 		}
+		d.moved = moved
 	}
 	if len(moved) == 0 {
 		return
@@ -54,7 +65,7 @@ func (l *live) frame() {
 		l.revalue()
 		b = l.book
 	}
-	v, ok := l.quick(b, moved)
+	v, ok := l.quick(b, d)
 	if !ok {
 		v = l.exact(b, moved)
 	}
@@ -80,34 +91,34 @@ func (l *live) show(v Valuation) {
 
 // moves brings rows to the newest prices and lists those whose price, freshness or rate has changed.
 // renew is true where a session has begun.
-func (l *live) moves(b *valuation) (moved []int, renew bool) {
+func (l *live) moves(b *valuation, d *desk) (moved []int, renew bool) {
+	rates := false
 	for i := range b.slots {
 		s := &b.slots[i]
 		if _, _, _, count := s.exchange.now(l.service, l.rates); count != s.count {
-			s.count, s.moved = count, true
+			s.count, s.moved, rates = count, true, true
 		} else {
 			s.moved = false
 		}
 	}
-	moved = l.moved[:0]
-	for i := range b.rows {
-		r := &b.rows[i]
-		st := r.ticker.state()
-		if st.generation != r.seen {
+	moved = d.moved[:0]
+	for i, t := range b.tickers {
+		if t.generation.Load() != b.seen[i] {
+			r, st := &b.rows[i], t.state()
 			renew = renew || st.session != r.session
-			r.seen = st.generation
+			b.seen[i] = st.generation
 			b.price(r, st)
-		} else if !b.slots[r.slot].moved {
+		} else if !rates || !b.slots[b.rows[i].slot].moved {
 			continue
 		}
 		moved = append(moved, i)
 	}
-	l.moved = moved
+	d.moved = moved
 	return moved, renew
 }
 
 // quick makes a valuation in whole numbers; ok is false where something has no room in them, or is not known.
-func (l *live) quick(b *valuation, moved []int) (v Valuation, ok bool) {
+func (l *live) quick(b *valuation, d *desk) (v Valuation, ok bool) {
 	total := fixed{}
 	for i := range b.slots {
 		s := &b.slots[i]
@@ -121,10 +132,11 @@ func (l *live) quick(b *valuation, moved []int) (v Valuation, ok bool) {
 		}
 		total, s.rate = total.plus(worth), rate
 	}
-	p := printer{buf: l.text[:0], spots: l.spots[:0]}
-	v = Valuation{Version: l.settings.version, Holdings: make([]Mark, len(moved)), Totals: b.fixedTotals, T: time.Now().UnixMilli()}
-	for k, i := range moved {
-		if !p.mark(&v.Holdings[k], b, &b.rows[i]) {
+	p := printer{buf: d.text[:0], spots: d.spots[:0]}
+	d.marks = slices.Grow(d.marks[:0], len(d.moved))[:len(d.moved)]
+	v = Valuation{Version: l.settings.version, Holdings: d.marks, Totals: b.fixedTotals, T: time.Now().UnixMilli()}
+	for k, i := range d.moved {
+		if !p.mark(&v.Holdings[k], b, i) {
 			return v, false
 		}
 	}
@@ -132,7 +144,7 @@ func (l *live) quick(b *valuation, moved []int) (v Valuation, ok bool) {
 		return v, false
 	}
 	p.finish()
-	l.text, l.spots = p.buf, p.spots
+	d.text, d.spots = p.buf, p.spots
 	return v, true
 }
 
@@ -162,27 +174,27 @@ func (p *printer) finish() {
 	for i := range p.spots {
 		s := &p.spots[i]
 		*s.to = Figure(text[s.from:s.past])
-		s.to = nil // the scratch must not keep a frame alive
+		s.to = nil // the desk must not keep a frame alive
 	}
 }
 
 // mark shows a row; false where something of it has no room. What is not known stays null.
-func (p *printer) mark(m *Mark, b *valuation, r *row) bool {
-	s := &b.slots[r.slot]
-	st := r.ticker.state()
-	m.Symbol, m.Price = r.ticker.symbol, st.shown
-	if st.freshness != r.fresh {
-		r.fresh, m.Freshness = st.freshness, st.freshness
+func (p *printer) mark(m *Mark, b *valuation, i int) bool {
+	r, c := &b.rows[i], &b.bases[i]
+	s, st, places := &b.slots[r.slot], b.tickers[i].state(), int(r.places)
+	*m = Mark{Symbol: b.tickers[i].symbol, Price: st.shown}
+	if st.freshness != c.fresh {
+		c.fresh, m.Freshness = st.freshness, st.freshness
 	}
 	base, ok := r.value.times(s.rate)
-	ok = ok && base.small() && r.value.small() && r.known && p.money(&m.Value, r.value, valueScale, r.places) &&
-		p.money(&m.Unrealised, r.value.less(r.cost), valueScale, r.places)
-	if ok && !r.reference.null {
-		ok = r.reference.ok && p.money(&m.DayChange, base.less(r.reference), baseScale, b.places)
+	ok = ok && base.small() && r.value.small() && r.known && p.money(&m.Value, r.value, valueScale, places) &&
+		p.money(&m.Unrealised, r.value.less(c.cost), valueScale, places)
+	if ok && !c.reference.null {
+		ok = c.reference.ok && p.money(&m.DayChange, base.less(c.reference), baseScale, b.places)
 	}
 	if ok && s.exchange.from != s.exchange.to {
 		m.Foreign = true
-		ok = p.money(&m.ValueBase, base, baseScale, b.places) && p.money(&m.UnrealisedBase, base.less(r.costBase), baseScale, b.places)
+		ok = p.money(&m.ValueBase, base, baseScale, b.places) && p.money(&m.UnrealisedBase, base.less(c.costBase), baseScale, b.places)
 	}
 	return ok
 }
@@ -251,8 +263,8 @@ func (l *live) exact(b *valuation, moved []int) Valuation {
 	out := Valuation{Version: l.settings.version, Holdings: make([]Mark, 0, len(moved)), Totals: v.sum(list).show(v.base), T: time.Now().UnixMilli()}
 	for _, x := range list {
 		for _, i := range moved {
-			r := &b.rows[i]
-			if r.ticker.symbol != x.inst.Symbol || x.quantity.IsZero() {
+			c := &b.bases[i]
+			if b.tickers[i].symbol != x.inst.Symbol || x.quantity.IsZero() {
 				continue
 			}
 			h := x.show(v.base, false)
@@ -260,8 +272,8 @@ func (l *live) exact(b *valuation, moved []int) Valuation {
 			if x.currency != v.base {
 				m.Foreign, m.ValueBase, m.UnrealisedBase = true, h.ValueBase, h.UnrealisedBase
 			}
-			if h.Freshness != r.fresh {
-				r.fresh, m.Freshness = h.Freshness, h.Freshness
+			if h.Freshness != c.fresh {
+				c.fresh, m.Freshness = h.Freshness, h.Freshness
 			}
 			out.Holdings = append(out.Holdings, m)
 		}

@@ -99,11 +99,12 @@ func TestTheTickPathEqualsTheExactOne(t *testing.T) {
 				say(t, book, "EUR-USD", decimal.New(100_000+rng.Int64N(20_000), -5).String())
 			}
 			l.mu.Lock()
-			moved, _ := l.moves(l.book)
+			d := &desk{}
+			moved, _ := l.moves(l.book, d)
 			if len(moved) == 0 {
 				t.Fatal("a price moved and nothing did")
 			}
-			a, ok := l.quick(l.book, moved)
+			a, ok := l.quick(l.book, d)
 			b := l.exact(l.book, moved)
 			if l.book.drifted() {
 				t.Fatal("the sums drifted")
@@ -138,12 +139,12 @@ func TestATickThatNobodyHoldsChangesNothing(t *testing.T) { // I10
 	l := inMemory(s, v, "USD", ledger.FIFO, []*ledger.Transaction{{ID: "t", Account: "A", At: time.Now(), Type: ledger.Buy, Symbol: "ACME",
 		Quantity: decimal.NewFromInt(3), Price: decimal.NewNullDecimal(decimal.NewFromInt(9)), Currency: "USD"}})
 	say(t, book, "OTHER", "5")
-	l.frame()
+	l.frame(&desk{})
 	if len(v.news) != 0 {
 		t.Errorf("told %v", v.news)
 	}
 	say(t, book, "ACME", "11")
-	l.frame()
+	l.frame(&desk{})
 	if len(v.news) != 1 || v.value.Totals.Value != "33.00" {
 		t.Errorf("told %v: %+v", v.news, v.value)
 	}
@@ -165,7 +166,7 @@ func TestAPriceThatMovedBeforeAChangeIsNotLost(t *testing.T) {
 	l.mu.Lock()
 	l.changed([]prices.Symbol{"OTHER"}, false)
 	l.mu.Unlock()
-	l.frame()
+	l.frame(&desk{})
 	if len(v.value.Holdings) != 1 || v.value.Holdings[0].Symbol != "ACME" || v.value.Holdings[0].Price != "11" {
 		t.Errorf("told %v: %+v", v.news, v.value)
 	}

@@ -40,9 +40,6 @@ type live struct {
 	insts    map[prices.Symbol]prices.Instrument
 	book     *valuation
 	turn     uint64 // which part of a frame is this portfolio's; fixed
-	moved    []int  // scratch of frame
-	text     []byte // scratch of frame
-	spots    []spot // scratch of frame
 	catching bool   // a goroutine is reading the news …
 	again    bool   // … and more has come
 }

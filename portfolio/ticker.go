@@ -15,20 +15,21 @@ import (
 // ticker is the newest price of a symbol, as the tick path reads it. A tick costs one store here
 // however many hold the symbol; each watched portfolio compares generations once per frame.
 type ticker struct {
-	symbol prices.Symbol
-	newest atomic.Pointer[ticked]
-	mu     sync.Mutex // orders writers
+	generation atomic.Uint64 // that of newest, or one less: what most frames read, and nothing else of it
+	newest     atomic.Pointer[ticked]
+	symbol     prices.Symbol
+	mu         sync.Mutex // orders writers
 }
 
 // ticked is one state of a ticker; immutable.
 type ticked struct {
 	generation uint64 // grows with every change, of the freshness too; 0 is no price
 	session    uint64 // grows when the day change begins to count from another close
+	units      int64  // price in 1e-8
+	exact      bool   // units says it all
+	shown      Figure // the price as clients see it
 	n          uint64
 	quoted
-	units int64  // price in 1e-8
-	exact bool   // units says it all
-	shown Figure // the price as clients see it
 }
 
 var noPrice = &ticked{quoted: quoted{freshness: None}}
@@ -53,7 +54,13 @@ func (t *ticker) set(q quoted, n uint64) {
 		s.session++
 	}
 	s.units, s.exact = units(q.price)
+	t.store(s)
+}
+
+// store shows the state before its number, so that who sees the number finds at least that state.
+func (t *ticker) store(s *ticked) {
 	t.newest.Store(s)
+	t.generation.Store(s.generation)
 }
 
 func samePrevious(a, b decimal.NullDecimal) bool {
@@ -72,7 +79,7 @@ func (t *ticker) age(freshness func(prices.Symbol, time.Time, time.Time) Freshne
 		s := *old
 		s.generation++
 		s.freshness = f
-		t.newest.Store(&s)
+		t.store(&s)
 	}
 }
 

@@ -12,7 +12,13 @@ import (
 // valuation is what a frame needs of a watched portfolio: its open holdings as whole numbers, and a
 // running sum per currency. It is made anew with each version; live.mu guards it.
 type valuation struct {
-	rows  []row
+	// Holding i is in all four. A frame reads all of the first two, which for 20 holdings are five lines of
+	// the processor's cache, and of the others those whose price has moved.
+	tickers []*ticker
+	seen    []uint64 // the ticker's generation that was shown
+	rows    []row
+	bases   []basis
+
 	slots []slot
 
 	// Exact constants of this version, in the base currency.
@@ -24,23 +30,24 @@ type valuation struct {
 	frames                     int
 }
 
-// row is one open holding. What every frame reads stands first, within one line of the cache.
+// row is what a price moves of one open holding.
 type row struct {
-	ticker  *ticker
-	seen    uint64 // the ticker's generation that was shown
-	session uint64
-	units   int64 // quantity · multiplier in 1e-8
 	value   fixed // in 1e-16; part of the slot's sum
+	units   int64 // quantity · multiplier in 1e-8
+	session uint64
 	slot    int32
+	places  int8 // of its currency's minor unit
 	exact   bool // units says it all
 	priced  bool
-	known   bool // its constants are known and fit
+	known   bool // its basis is known and fits
+}
 
-	places    int // of its currency's minor unit
-	fresh     Freshness
-	cost      constant // in 1e-16 of the holding's currency
-	costBase  constant // in 1e-28
-	reference constant // in 1e-28: worth when the day began, plus what was bought since
+// basis is what else a holding's figures are made of.
+type basis struct {
+	fresh     Freshness // that was shown
+	cost      constant  // in 1e-16 of the holding's currency
+	costBase  constant  // in 1e-28
+	reference constant  // in 1e-28: worth when the day began, plus what was bought since
 }
 
 // slot is one currency of the holdings.
@@ -72,9 +79,11 @@ func (l *live) revalue() {
 		b.dayStart.Value = b.dayStart.Value.Add(t.bought.Value)
 	}
 	b.start = newConstant(b.dayStart, baseScale)
+	n := len(list)
+	b.tickers, b.seen, b.rows, b.bases = make([]*ticker, 0, n), make([]uint64, 0, n), make([]row, 0, n), make([]basis, 0, n)
 	for _, x := range list {
 		if !x.quantity.IsZero() {
-			b.rows = append(b.rows, l.row(b, x))
+			l.add(b, x)
 		}
 	}
 	b.inherit(l.book)
@@ -93,11 +102,9 @@ func (b *valuation) inherit(old *valuation) {
 	if old == nil {
 		return
 	}
-	for i := range old.rows {
-		was := &old.rows[i]
-		j := slices.IndexFunc(b.rows, func(r row) bool { return r.ticker == was.ticker })
-		if j >= 0 && b.rows[j].seen != was.seen {
-			b.rows[j].seen, b.rows[j].fresh = was.seen, was.fresh
+	for i, t := range old.tickers {
+		if j := slices.Index(b.tickers, t); j >= 0 && b.seen[j] != old.seen[i] {
+			b.seen[j], b.bases[j].fresh = old.seen[i], old.bases[i].fresh
 		}
 	}
 }
@@ -116,20 +123,20 @@ func (l *live) ticker(symbol prices.Symbol) *ticker {
 
 func negative(a ledger.Amount) ledger.Amount { return ledger.Amount{}.Sub(a) }
 
-func (l *live) row(b *valuation, x *valued) row {
-	r := row{ticker: l.ticker(x.inst.Symbol), places: int(minorUnit(x.currency)), slot: int32(l.slot(b, x.currency))}
+func (l *live) add(b *valuation, x *valued) {
+	t := l.ticker(x.inst.Symbol)
+	r := row{places: int8(minorUnit(x.currency)), slot: int32(l.slot(b, x.currency))}
 	r.units, r.exact = units(x.quantity.Mul(ledger.FromDecimal(x.multiplier())).Decimal(18))
 	if r.exact && x.quantity.Mul(ledger.FromDecimal(x.multiplier())).Cmp(ledger.FromDecimal(decimal.New(r.units, -unitScale))) != 0 {
 		r.exact = false
 	}
-	r.cost, r.costBase = newConstant(x.cost, valueScale), newConstant(x.costBase, baseScale)
-	r.reference = newConstant(x.reference.Add(x.bought), baseScale)
-	r.known = r.cost.ok && r.costBase.ok
-	st := r.ticker.state()
-	r.seen, r.fresh, r.session = st.generation, st.freshness, st.session
+	st := t.state()
+	c := basis{fresh: st.freshness, cost: newConstant(x.cost, valueScale), costBase: newConstant(x.costBase, baseScale),
+		reference: newConstant(x.reference.Add(x.bought), baseScale)}
+	r.known, r.session = c.cost.ok && c.costBase.ok, st.session
 	b.slots[r.slot].unpriced++
 	b.price(&r, st)
-	return r
+	b.tickers, b.seen, b.rows, b.bases = append(b.tickers, t), append(b.seen, st.generation), append(b.rows, r), append(b.bases, c)
 }
 
 func (l *live) slot(b *valuation, currency string) int {

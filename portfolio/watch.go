@@ -10,7 +10,8 @@ import (
 )
 
 // Viewer is told what becomes of a watched portfolio; the hub implements it. Calls come one at a
-// time, must not block and must not call Stop; what they are given is shared and must not be changed.
+// time, must not block and must not call Stop; what they are given is shared and must not be changed. A
+// Valuation's list of holdings is used again after the call; the figures in it may be kept.
 type Viewer interface {
 	Snapshot(Snapshot)   // first, before Watch returns, unless the viewer's version was recovered
 	Change(Change)       // ordered: every committed version is reflected, several may be joined
