@@ -8,7 +8,6 @@ import (
 	"net"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/redis/go-redis/v9"
 
 	"rosetree/auth"
@@ -45,7 +44,10 @@ func (s *Service) publish(ctx context.Context) error {
 			for len(s.outgoing) > 0 && len(batch) < 256 {
 				batch = append(batch, <-s.outgoing)
 			}
-			if err := s.send(ctx, batch); err != nil && ctx.Err() == nil {
+			err := s.send(ctx, batch)
+			if err == nil {
+				s.outbox.published(batch)
+			} else if ctx.Err() == nil {
 				s.log.Debug("portfolio: news not published, the outbox has it", "error", err)
 			}
 		}
@@ -157,62 +159,4 @@ func (l *live) catch() {
 	}
 }
 
-const (
-	catchPause = time.Second
-	sweepEvery = 100 * time.Millisecond
-	sweepBatch = 1000
-)
-
-// sweepOutbox passes on what nobody published: writes by psql, and of servers that died or could not
-// reach Redis. Rows are deleted only once Redis has them.
-func (s *Service) sweepOutbox(ctx context.Context) error {
-	return every(ctx, sweepEvery, func() {
-		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
-			s.log.Debug("portfolio: outbox not swept", "error", err)
-		}
-	})
-}
-
-func (s *Service) sweep(ctx context.Context) error {
-	waiting := false
-	var b pgx.Batch
-	b.Queue(`SELECT EXISTS (SELECT FROM app.portfolio_outbox)`).QueryRow(func(row pgx.Row) error { return row.Scan(&waiting) })
-	if err := s.db.Service(auth.ServiceRelay).Do(ctx, &b); err != nil || !waiting {
-		return err
-	}
-	return s.db.Service(auth.ServiceRelay).Tx(ctx, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `DELETE FROM app.portfolio_outbox WHERE pg_try_advisory_xact_lock(hashtextextended('rosetree.outbox', 0))
-			AND id IN (SELECT id FROM app.portfolio_outbox ORDER BY id LIMIT $1) RETURNING user_id, portfolio_id, version`, sweepBatch)
-		if err != nil {
-			return err
-		}
-		found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (n news, err error) {
-			return n, row.Scan(&n.User, &n.Portfolio, &n.Version)
-		})
-		if err != nil || len(found) == 0 {
-			return err
-		}
-		s.metrics.swept.Add(float64(len(found)))
-		found = newest(found)
-		for _, n := range found {
-			s.hear(n)
-		}
-		return s.send(ctx, found)
-	})
-}
-
-// newest keeps the last version of each portfolio.
-func newest(list []news) []news {
-	last := map[key]int{}
-	out := list[:0:0]
-	for _, n := range list {
-		k := key{n.User, n.Portfolio}
-		if i, seen := last[k]; seen {
-			out[i].Version = max(out[i].Version, n.Version)
-			continue
-		}
-		last[k] = len(out)
-		out = append(out, n)
-	}
-	return out
-}
+const catchPause = time.Second

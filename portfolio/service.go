@@ -49,6 +49,7 @@ type Service struct {
 	rates    *rateBook
 	closes   closesBook
 	outgoing chan news
+	outbox   outbox
 
 	loads singleflight.Group
 
