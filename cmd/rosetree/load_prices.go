@@ -121,8 +121,8 @@ func loadSlowReaders(ctx context.Context, w *loadWorld) error {
 			return err
 		}
 	}
-	w.o.Duration = min(w.o.Duration, 9*time.Second) // a reader that is stalled for ten seconds is closed
-	w.o.Warm = 0
+	w.o.Duration = min(w.o.Duration, 7*time.Second) // a reader that is stalled for ten seconds is closed
+	w.o.Warm = min(w.o.Warm, 1500*time.Millisecond) // until the kernel's queues are full: what they take before is delivery
 	if err := w.measureStream(ctx, counts); err != nil {
 		return err
 	}
