@@ -120,7 +120,7 @@ func (p people) listen(s *prices.Service) *ear {
 }
 
 // alone runs a server without Redis whose prices the test gives.
-func (p people) alone(t testing.TB) (*prices.Service, *ear) {
+func (p people) alone(t testing.TB, before ...func(*prices.Service)) (*prices.Service, *ear) {
 	t.Helper()
 	var cfg prices.Config
 	if err := cfg.Feeds.UnmarshalText([]byte("sim?symbols=SOL-USD")); err != nil {
@@ -132,6 +132,9 @@ func (p people) alone(t testing.TB) (*prices.Service, *ear) {
 	}
 	s.Book.Define(prices.Instrument{Symbol: "ACME", Name: "Acme", Kind: prices.KindCrypto, Currency: "USD"})
 	e := p.listen(s)
+	for _, change := range before {
+		change(s)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Run(ctx) }()
@@ -168,6 +171,7 @@ func TestAnAlertFiresOnceIsKeptAndToldAndArmsAgainWhenItsOwnerSaysSo(t *testing.
 	ana, bob := p.join(t), p.join(t)
 	trade(t, s, "ACME", "90")
 	a := do[prices.Alert](t, s, ana, "alert.add", map[string]any{"symbol": "acme", "kind": "above", "threshold": "100", "note": "sell"})
+	until(t, "it is watched", func() bool { return s.WatchedLevel("ACME", a.ID) == "100" })
 	for _, cost := range []string{"99.99", "100", "95", "101"} {
 		trade(t, s, "ACME", cost)
 	}
@@ -219,7 +223,7 @@ func TestAnAlertThatIsNotForOnceArmsAgainWhenThePriceHasComeBackFarEnough(t *tes
 	a := do[prices.Alert](t, s, ana, "alert.add", map[string]any{"symbol": "ACME", "kind": "below", "threshold": "90", "once": false})
 	trade(t, s, "ACME", "91")
 	until(t, "it fires", func() bool { trade(t, s, "ACME", "89"); return len(e.firings(ana.ID)) == 1 })
-	until(t, "it is not armed", func() bool { return !armed(t, s, ana, a.ID) })
+	until(t, "it waits for the price to come back", func() bool { return s.WatchedLevel("ACME", a.ID) == "90.45" })
 	trade(t, s, "ACME", "90.2") // not far enough: half a per cent is 90.45
 	trade(t, s, "ACME", "89.5")
 	if armed(t, s, ana, a.ID) {

@@ -23,6 +23,8 @@ type Book struct {
 	listeners []*listener
 	news      []Quote // of the batch under way; reused
 
+	minors atomic.Int32 // how many instruments are quoted in minor units
+
 	cut atomic.Bool // the way from the feeds is interrupted: what is known is no longer live
 
 	mu      sync.RWMutex
@@ -35,6 +37,7 @@ type listener struct{ tell func([]Quote) }
 type entry struct {
 	instrument Instrument
 	calendar   *calendar
+	minor      bool            // quoted in minor units
 	far        decimal.Decimal // how far a tick may jump
 	guard      guard
 	session    session // of quote
@@ -277,10 +280,15 @@ func (b *Book) Define(instruments ...Instrument) {
 		if i.Multiplier.IsZero() {
 			i.Multiplier = one
 		}
+		i.MinorUnit = i.minorUnit()
 		e := b.entries[i.Symbol]
 		if e == nil {
 			e = &entry{}
 			b.entries[i.Symbol] = e
+		}
+		if minor := !i.MinorUnit.Equal(one); minor != e.minor {
+			e.minor = minor
+			b.minors.Add(map[bool]int32{true: 1, false: -1}[minor])
 		}
 		e.instrument, e.calendar, e.far = i, calendarOf(i), farOf(i.Kind)
 	}

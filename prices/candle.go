@@ -59,6 +59,13 @@ func (m *ohlc) take(price decimal.Decimal) {
 	m.close = price
 }
 
+// restate turns a minute before splits into shares after them.
+func (m *ohlc) restate(n, d int64) {
+	for _, p := range []*decimal.Decimal{&m.open, &m.high, &m.low, &m.close} {
+		*p = restate(*p, n, d)
+	}
+}
+
 // tape makes minutes of what the book tells. Longer candles are made of minutes when they are written.
 type tape struct {
 	mu       sync.Mutex

@@ -107,11 +107,14 @@ func (s store) prune(ctx context.Context, now time.Time) error {
 
 // candles reads those of symbol whose start lies in [from, to], oldest first. A day of which only the
 // close is known has no open, high and low.
-func (s store) candles(ctx context.Context, symbol Symbol, p span, from, to time.Time, most int) ([]Candle, error) {
-	query := `SELECT start, open::text, high::text, low::text, close::text FROM app.candles
+//
+// What ticks made is per share of its day, and so are closes, unless the instrument's history counts splits already
+// (adjusted): shares says what one share of that time has become, so that all candles are in today's shares.
+func (s store) candles(ctx context.Context, symbol Symbol, p span, from, to time.Time, most int, adjusted bool, shares func(time.Time) (n, m int64)) ([]Candle, error) {
+	query := `SELECT start, open::text, high::text, low::text, close::text, NULL FROM app.candles
 	          WHERE span = $2 AND symbol = $1 AND start BETWEEN $3 AND $4 ORDER BY start LIMIT $5`
 	if p.name == "1d" {
-		query = `SELECT coalesce(k.start, c.date::timestamp AT TIME ZONE 'UTC'), k.open::text, k.high::text, k.low::text, coalesce(c.close, k.close)::text
+		query = `SELECT coalesce(k.start, c.date::timestamp AT TIME ZONE 'UTC'), k.open::text, k.high::text, k.low::text, k.close::text, c.close::text
 		         FROM (SELECT * FROM app.candles WHERE span = $2 AND symbol = $1 AND start BETWEEN $3 AND $4) k
 		         FULL JOIN (SELECT * FROM app.closes WHERE symbol = $1 AND date BETWEEN ($3 AT TIME ZONE 'UTC')::date AND ($4 AT TIME ZONE 'UTC')::date) c
 		                ON c.date = (k.start AT TIME ZONE 'UTC')::date
@@ -121,13 +124,18 @@ func (s store) candles(ctx context.Context, symbol Symbol, p span, from, to time
 	b := &pgx.Batch{}
 	b.Queue(query, string(symbol), p.name, from, to, most).Query(func(rows pgx.Rows) error {
 		var start time.Time
-		var open, high, low decimal.NullDecimal
-		var last decimal.Decimal
-		_, err := pgx.ForEachRow(rows, []any{&start, &open, &high, &low, &last}, func() error {
-			c := Candle{Time: start.UnixMilli(), Close: last}
+		var open, high, low, last, official decimal.NullDecimal
+		_, err := pgx.ForEachRow(rows, []any{&start, &open, &high, &low, &last, &official}, func() error {
+			n, m := shares(start)
+			c := Candle{Time: start.UnixMilli(), Close: restate(last.Decimal, n, m)}
+			if official.Valid {
+				if c.Close = official.Decimal; !adjusted {
+					c.Close = restate(c.Close, n, m)
+				}
+			}
 			if open.Valid {
 				// A corrected close may lie outside of what the ticks showed.
-				o, h, l := open.Decimal, decimal.Max(high.Decimal, last), decimal.Min(low.Decimal, last)
+				o, h, l := restate(open.Decimal, n, m), decimal.Max(restate(high.Decimal, n, m), c.Close), decimal.Min(restate(low.Decimal, n, m), c.Close)
 				c.Open, c.High, c.Low = &o, &h, &l
 			}
 			all = append(all, c)

@@ -56,6 +56,11 @@ func (s *Service) post(ctx context.Context, _ struct{}, in postInput) (postOutpu
 	var places []int // of ticks in updates
 	for i, u := range in.Updates {
 		tick, why := u.tick(now)
+		if why == believed {
+			major := []Tick{tick}
+			s.Book.toCurrency(major)
+			tick = major[0]
+		}
 		if why != believed {
 			s.Book.metrics.refused[why].Inc()
 		} else {
@@ -149,6 +154,7 @@ func (s *Service) setHistory(ctx context.Context, _ struct{}, in historyInput) (
 			return historyOutput{}, err
 		}
 	}
+	s.Book.closesInCurrency(closes)
 	if err := s.store.writeCloses(ctx, closes, takeNew); err != nil {
 		return historyOutput{}, err
 	}
@@ -197,7 +203,8 @@ type instrumentInput struct {
 	Symbol        string  `json:"symbol"`
 	Name          string  `json:"name"`
 	Kind          Kind    `json:"kind"`
-	Currency      string  `json:"currency"`
+	Currency      string  `json:"currency"`          // or the minor unit in which it is quoted: GBX, ZAc, ILA
+	MinorUnit     string  `json:"minor_unit_factor"` // missing: as the currency says
 	Multiplier    string  `json:"multiplier"`
 	ISIN          string  `json:"isin"`
 	MIC           string  `json:"mic"`
@@ -242,8 +249,8 @@ func (in instrumentInput) instrument() (Instrument, error) {
 	case in.Calendar != "" && calendars[in.Calendar] == nil:
 		return i, api.Invalid("calendar", "%q is not a calendar that is known here", in.Calendar)
 	}
-	if !isCurrency(in.Currency) {
-		return i, api.Invalid("currency", "%q is not an ISO 4217 code such as USD", in.Currency)
+	if i.Currency, i.MinorUnit, err = inCurrency(in.Currency, in.MinorUnit); err != nil {
+		return i, err
 	}
 	if i.Name == "" {
 		i.Name = string(symbol)

@@ -50,7 +50,8 @@ type Instrument struct {
 	Symbol        Symbol          `json:"symbol"`
 	Name          string          `json:"name"`
 	Kind          Kind            `json:"kind"`
-	Currency      string          `json:"currency"` // ISO 4217 of its quotes
+	Currency      string          `json:"currency"`          // ISO 4217 of its quotes
+	MinorUnit     decimal.Decimal `json:"minor_unit_factor"` // how much of Currency one unit of what sources quote is: 0.01 for pence. Our prices are in Currency
 	Multiplier    decimal.Decimal `json:"multiplier"`
 	ISIN          string          `json:"isin,omitempty"`
 	MIC           string          `json:"mic,omitempty"`

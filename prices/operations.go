@@ -162,11 +162,33 @@ func (s *Service) candles(ctx context.Context, _ struct{}, in candlesInput) (can
 	case to.Sub(from) > maxCandles*p.long && p.name != "1d":
 		return candlesOutput{}, api.Invalid("from", "at most %d candles at a time", maxCandles)
 	}
-	list, err := s.store.candles(ctx, i.Symbol, p, from, to, maxCandles)
+	shares := s.sharesSince(i, p)
+	list, err := s.store.candles(ctx, i.Symbol, p, from, to, maxCandles, i.PriceAdjusted, shares)
 	if err != nil {
 		return candlesOutput{}, err
 	}
-	return candlesOutput{i.Symbol, p.name, withUnwritten(list, s.tape.unwritten(i.Symbol), p, from, to)}, nil
+	minutes := s.tape.unwritten(i.Symbol)
+	for k := range minutes {
+		n, d := splitsBetween(i.Splits, minutes[k].session, s.Book.today(i.Symbol))
+		minutes[k].restate(n, d)
+	}
+	return candlesOutput{i.Symbol, p.name, withUnwritten(list, minutes, p, from, to)}, nil
+}
+
+// sharesSince says what one share at the start of a candle has become until today: n for every m.
+func (s *Service) sharesSince(i Instrument, p span) func(time.Time) (n, m int64) {
+	if len(i.Splits) == 0 {
+		return func(time.Time) (int64, int64) { return 1, 1 }
+	}
+	today := s.Book.today(i.Symbol)
+	return func(start time.Time) (int64, int64) {
+		d := dayOf(start.UTC()) // a day's candle begins at 00:00 UTC of its date
+		if p.name != "1d" {
+			now, _ := s.Book.sessionOf(i.Symbol, start)
+			d = now.day
+		}
+		return splitsBetween(i.Splits, d, today)
+	}
 }
 
 // instrument is what a client's text names, or the problem that says that there is none.

@@ -92,6 +92,9 @@ func (s *Service) setOwn(ctx context.Context, o Owner, in ownInput) (OwnInstrume
 	if err != nil {
 		return OwnInstrument{}, err
 	}
+	if !i.MinorUnit.Equal(one) {
+		return OwnInstrument{}, api.Invalid("currency", "give prices in %s: nothing quotes an instrument of your own", i.Currency)
+	}
 	if _, shared := s.Book.Instrument(i.Symbol); shared {
 		return OwnInstrument{}, &api.Problem{Status: http.StatusConflict, Code: "conflict", Message: string(i.Symbol) + " is an instrument that everybody sees: take another symbol", Field: "symbol"}
 	}

@@ -33,10 +33,18 @@ type node struct {
 // startNode runs a server. What it tells a listener is kept, as a client of it would see it.
 func startNode(t testing.TB, r *devstack.Redis, db prices.DB, feeds string, before ...func(*prices.Service)) *node {
 	t.Helper()
-	n := &node{done: make(chan struct{}), dead: &atomic.Bool{}, seen: map[prices.Symbol][]prices.Quote{}}
+	dead := &atomic.Bool{}
 	rdb := redis.NewClient(&redis.Options{Addr: r.Addr, Password: r.Password, ContextTimeoutEnabled: true, MaxRetries: -1})
-	rdb.AddHook(cable{n.dead})
+	rdb.AddHook(cable{dead})
 	t.Cleanup(func() { rdb.Close() })
+	n := startOn(t, rdb, db, feeds, before...)
+	n.dead = dead
+	return n
+}
+
+func startOn(t testing.TB, rdb redis.UniversalClient, db prices.DB, feeds string, before ...func(*prices.Service)) *node {
+	t.Helper()
+	n := &node{done: make(chan struct{}), seen: map[prices.Symbol][]prices.Quote{}}
 	var cfg prices.Config
 	if err := cfg.Feeds.UnmarshalText([]byte(feeds)); err != nil {
 		t.Fatal(err)

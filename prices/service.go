@@ -168,6 +168,7 @@ func (s *Service) backfill(ctx context.Context, h historian) error {
 	if err != nil {
 		return err
 	}
+	s.Book.closesInCurrency(closes)
 	if err := s.store.writeCloses(ctx, closes, keepOld); err != nil {
 		return err
 	}
@@ -177,14 +178,14 @@ func (s *Service) backfill(ctx context.Context, h historian) error {
 // play runs f where this server leads it.
 func (s *Service) play(ctx context.Context, f Feed) error {
 	if s.bus == nil {
-		return s.report(ctx, f, func(ticks []Tick) { s.Book.Apply(ticks) })
+		return s.report(ctx, f, func(ticks []Tick) { s.Book.toCurrency(ticks); s.Book.Apply(ticks) })
 	}
 	l := &lease{rdb: s.rdb, key: keyLead + f.Name(), term: leaseTerm, log: s.log}
 	return l.lead(ctx, func(ctx context.Context, token string) error {
 		g, ctx := errgroup.WithContext(ctx)
 		g.Go(func() error { return s.bus.carry(ctx, f.Name(), token) })
 		g.Go(func() error {
-			return s.report(ctx, f, func(ticks []Tick) { s.bus.take(f.Name(), s.Book.screen(ticks)) })
+			return s.report(ctx, f, func(ticks []Tick) { s.Book.toCurrency(ticks); s.bus.take(f.Name(), s.Book.screen(ticks)) })
 		})
 		return g.Wait()
 	})

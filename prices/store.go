@@ -34,10 +34,10 @@ func (s store) instruments(ctx context.Context) ([]Instrument, error) {
 		})
 		return err
 	})
-	b.Queue(`SELECT symbol, name, kind, currency, multiplier::text, coalesce(isin, ''), coalesce(mic, ''), coalesce(calendar, ''), price_adjusted
+	b.Queue(`SELECT symbol, name, kind, currency, minor_unit_factor::text, multiplier::text, coalesce(isin, ''), coalesce(mic, ''), coalesce(calendar, ''), price_adjusted
 	         FROM app.instruments ORDER BY symbol`).Query(func(rows pgx.Rows) error {
 		var i Instrument
-		_, err := pgx.ForEachRow(rows, []any{&i.Symbol, &i.Name, &i.Kind, &i.Currency, &i.Multiplier, &i.ISIN, &i.MIC, &i.Calendar, &i.PriceAdjusted}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&i.Symbol, &i.Name, &i.Kind, &i.Currency, &i.MinorUnit, &i.Multiplier, &i.ISIN, &i.MIC, &i.Calendar, &i.PriceAdjusted}, func() error {
 			i.Splits = splits[i.Symbol]
 			all = append(all, i)
 			return nil
@@ -54,9 +54,9 @@ func (s store) instruments(ctx context.Context) ([]Instrument, error) {
 func (s store) addInstruments(ctx context.Context, all []Instrument) error {
 	b := &pgx.Batch{}
 	for _, i := range all {
-		b.Queue(`INSERT INTO app.instruments (symbol, name, kind, currency, multiplier, isin, mic, calendar, price_adjusted)
-		         VALUES ($1, $2, $3, $4, $5::text::numeric, nullif($6, ''), nullif($7, ''), nullif($8, ''), $9) ON CONFLICT (symbol) DO NOTHING`,
-			i.Symbol, i.Name, i.Kind, i.Currency, i.Multiplier.String(), i.ISIN, i.MIC, i.Calendar, i.PriceAdjusted)
+		b.Queue(`INSERT INTO app.instruments (symbol, name, kind, currency, multiplier, isin, mic, calendar, price_adjusted, minor_unit_factor)
+		         VALUES ($1, $2, $3, $4, $5::text::numeric, nullif($6, ''), nullif($7, ''), nullif($8, ''), $9, $10::text::numeric) ON CONFLICT (symbol) DO NOTHING`,
+			i.Symbol, i.Name, i.Kind, i.Currency, i.Multiplier.String(), i.ISIN, i.MIC, i.Calendar, i.PriceAdjusted, i.minorUnit().String())
 	}
 	if err := s.db.Do(ctx, b); err != nil {
 		return fmt.Errorf("prices: write instruments: %w", err)
@@ -67,11 +67,11 @@ func (s store) addInstruments(ctx context.Context, all []Instrument) error {
 // setInstrument writes what i says; where splits is not nil it replaces the splits too.
 func (s store) setInstrument(ctx context.Context, i Instrument, splits []Split) error {
 	b := &pgx.Batch{}
-	b.Queue(`INSERT INTO app.instruments (symbol, name, kind, currency, multiplier, isin, mic, calendar, price_adjusted)
-	         VALUES ($1, $2, $3, $4, $5::text::numeric, nullif($6, ''), nullif($7, ''), nullif($8, ''), $9)
+	b.Queue(`INSERT INTO app.instruments (symbol, name, kind, currency, multiplier, isin, mic, calendar, price_adjusted, minor_unit_factor)
+	         VALUES ($1, $2, $3, $4, $5::text::numeric, nullif($6, ''), nullif($7, ''), nullif($8, ''), $9, $10::text::numeric)
 	         ON CONFLICT (symbol) DO UPDATE SET name = excluded.name, kind = excluded.kind, currency = excluded.currency, multiplier = excluded.multiplier,
-	           isin = excluded.isin, mic = excluded.mic, calendar = excluded.calendar, price_adjusted = excluded.price_adjusted`,
-		i.Symbol, i.Name, i.Kind, i.Currency, i.Multiplier.String(), i.ISIN, i.MIC, i.Calendar, i.PriceAdjusted)
+	           isin = excluded.isin, mic = excluded.mic, calendar = excluded.calendar, price_adjusted = excluded.price_adjusted, minor_unit_factor = excluded.minor_unit_factor`,
+		i.Symbol, i.Name, i.Kind, i.Currency, i.Multiplier.String(), i.ISIN, i.MIC, i.Calendar, i.PriceAdjusted, i.minorUnit().String())
 	if splits != nil {
 		b.Queue(`DELETE FROM app.splits WHERE symbol = $1`, i.Symbol)
 		for _, split := range splits {

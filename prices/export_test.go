@@ -1,0 +1,37 @@
+package prices
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net/netip"
+)
+
+// ReachWebhooksHere lets webhooks reach this machine, which no user may, and trust a test's certificate.
+func (s *Service) ReachWebhooksHere(cert *x509.Certificate) {
+	roots := x509.NewCertPool()
+	roots.AddCert(cert)
+	s.webhooks.client = publicClient(func(netip.Addr) error { return nil }, &tls.Config{RootCAs: roots})
+}
+
+// TrustOnly trusts a test's certificate, and reaches public addresses only.
+func (s *Service) TrustOnly(cert *x509.Certificate) {
+	roots := x509.NewCertPool()
+	roots.AddCert(cert)
+	s.webhooks.client = publicClient(publicAddress, &tls.Config{RootCAs: roots})
+}
+
+// Signature is what a receiver of a webhook computes.
+var Signature = signature
+
+// PublicAddress is the rule of what a webhook may reach.
+var PublicAddress = publicAddress
+
+// WatchedLevel is the price at which something happens to an alert, as ticks are compared with it.
+func (s *Service) WatchedLevel(symbol Symbol, id string) string {
+	s.alerts.mu.Lock()
+	defer s.alerts.mu.Unlock()
+	if l := s.alerts.ladders[symbol]; l != nil && l.all[id] != nil {
+		return l.all[id].level.String()
+	}
+	return ""
+}
