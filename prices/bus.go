@@ -146,6 +146,9 @@ func (b *bus) listen(ctx context.Context) error {
 		if !b.book.cut.Swap(true) {
 			b.log.Warn("prices: cannot hear the other servers; prices are stale until Redis is back", "err", err)
 		}
+		if cluster, ok := b.rdb.(*redis.ClusterClient); ok {
+			cluster.ReloadState(ctx) // it would look for a replica that took over only after a minute
+		}
 		if sleep(ctx, 250*time.Millisecond) != nil {
 			return nil
 		}
