@@ -87,8 +87,8 @@ type watched struct {
 	channel string // "" where the id has not the form of a session's
 
 	// guarded by watcher.mu
-	now     Principal // with the earliest time of issue of those who share the session
-	node    *node     // nil where Redis is not consulted
+	now     Principal   // with the earliest time of issue of those who share the session
+	node    *node       // nil where Redis is not consulted
 	sockets []*watching // nearly always one
 }
 
