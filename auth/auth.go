@@ -100,6 +100,7 @@ func (a *Auth) Run(parent context.Context) error {
 	g.Go(func() error { return a.touched.run(ctx) })
 	g.Go(func() error { return a.switches.run(ctx, a.turned) })
 	g.Go(func() error { return a.ends.run(ctx) })
+	g.Go(func() error { return a.learnBcrypt(ctx) })
 	g.Go(func() error { return a.guard.run(ctx) })
 	g.Go(func() error { return a.shadow.run(ctx) })
 	if err := g.Wait(); parent.Err() == nil {

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rosetree/internal/api"
@@ -20,7 +21,7 @@ const (
 )
 
 var (
-	errHashFormat = errors.New("auth: stored password hash is not argon2id within the limits")
+	errHashFormat = errors.New("auth: stored password hash is neither argon2id nor bcrypt within the limits")
 	errHashBusy   = api.Unavailable("too many log-ins at once; try again shortly", 5*time.Second)
 )
 
@@ -37,6 +38,8 @@ type hashPool struct {
 	strangers []*waiter // guarded by mu
 	inARow    int       // turns that known devices had while a stranger waited; guarded by mu
 	permits   int       // fixed
+
+	dearest atomic.Int32 // the highest cost of the bcrypt hashes that the old program left; 0: there are none
 }
 
 // waiter is a log-in in the queue.
@@ -172,19 +175,26 @@ func (p *hashPool) hash(ctx context.Context, known bool, password string) (strin
 func always() error { return nil }
 
 // verify says whether password made stored, and whether stored should be made anew. An empty stored hash (unknown user,
-// or one without a password) costs the same and is never right.
+// or one without a password) costs the same and is never right; so does one that is not usable, which is also an error.
 func (p *hashPool) verify(ctx context.Context, known bool, password, stored string, allowed func() error) (ok, outdated bool, err error) {
 	usable := stored != ""
-	if !usable {
-		stored = dummyHash
+	h, wrong := parseHash(orElse(stored, dummyHash))
+	if wrong != nil {
+		h, _ = parseHash(dummyHash)
 	}
-	h, err := parseHash(stored)
-	if err != nil {
-		return false, false, err
+	if b, is := h.(bcryptHash); is && int32(b.cost) > p.dearest.Load() {
+		p.dearest.Store(int32(b.cost))
 	}
 	result := make(chan bool, 1)
-	if err := p.do(ctx, known, allowed, func() { result <- h.matches(password) }); err != nil {
+	err = p.do(ctx, known, allowed, func() {
+		right := h.matches(password) && usable && wrong == nil
+		if !right {
+			h.pad(password, int(p.dearest.Load()))
+		}
+		result <- right
+	})
+	if err = errors.Join(err, wrong); err != nil {
 		return false, false, err
 	}
-	return <-result && usable, h.cost != currentCost, nil
+	return <-result, h.outdated(password), nil
 }

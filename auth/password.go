@@ -43,7 +43,21 @@ func hashPassword(password string, c hashCost) string {
 		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(sum))
 }
 
-func parseHash(s string) (passwordHash, error) {
+// storedHash is a password's hash as the database has it, of one of the two kinds.
+type storedHash interface {
+	matches(password string) bool
+	outdated(password string) bool          // what matched should be hashed anew
+	pad(password string, dearestBcrypt int) // makes a wrong password cost the same for every account
+}
+
+func parseHash(s string) (storedHash, error) {
+	if strings.HasPrefix(s, "$2") {
+		return parseBcrypt(s)
+	}
+	return parseArgon(s)
+}
+
+func parseArgon(s string) (passwordHash, error) {
 	var h passwordHash
 	parts := strings.Split(s, "$")
 	if len(parts) != 6 || parts[0] != "" || parts[1] != "argon2id" || parts[2] != "v=19" {
@@ -69,6 +83,8 @@ func (h passwordHash) matches(password string) bool {
 	sum := argon2.IDKey([]byte(password), h.salt, h.cost.time, h.cost.memory, h.cost.threads, uint32(len(h.sum)))
 	return subtle.ConstantTimeCompare(sum, h.sum) == 1
 }
+
+func (h passwordHash) outdated(string) bool { return h.cost != currentCost }
 
 //go:embed common_passwords.txt
 var commonPasswordsText string
