@@ -11,7 +11,8 @@ import { chromium } from 'playwright-core';
 export const artifacts = fileURLToPath(new URL('../../../test-artifacts/', import.meta.url));
 mkdirSync(artifacts, { recursive: true });
 
-export const browserPath = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((p) => p && existsSync(p));
+export const browserPath = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome',
+  '/Applications/Chromium.app/Contents/MacOS/Chromium', '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'].find((p) => p && existsSync(p));
 export const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
 /** @typedef {{url:string, users:{email:string, password:string, role:string}[], database_url:string, redis_url:string}} Demo */
