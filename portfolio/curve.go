@@ -26,19 +26,31 @@ func (s scope) has(t *ledger.Transaction) bool {
 	return (s.account == "" || t.Account == s.account) && (s.symbol == "" || t.Symbol == s.symbol)
 }
 
-// curve is worth and flows by day, in the base currency: index 0 is the end of the day before the range.
+// curve is worth and flows by step, a day or some minutes, in the base currency: index 0 is the end of the
+// step before the range.
 type curve struct {
 	first   time.Time
+	step    time.Duration
+	pairs   map[string]series // exchange rates of the day, where steps are shorter than one
 	value   []ledger.Amount
 	in, out []ledger.Amount
 	traded  []bool // something that was held had a price of its own on the day
 }
 
-func (c *curve) index(t time.Time) int {
-	return int(t.UTC().Truncate(oneDay).Sub(c.first) / oneDay)
+func newCurve(first time.Time, step time.Duration, n int) *curve {
+	return &curve{first: first, step: step, value: make([]ledger.Amount, n), in: make([]ledger.Amount, n), out: make([]ledger.Amount, n), traded: make([]bool, n)}
 }
 
-func (c *curve) day(i int) time.Time { return c.first.AddDate(0, 0, i) }
+// index is the step of t, negative before the first.
+func (c *curve) index(t time.Time) int {
+	if t.Before(c.first) {
+		return -1
+	}
+	return int(t.Sub(c.first) / c.step)
+}
+
+// day is when step i begins: a day is 24 hours in UTC.
+func (c *curve) day(i int) time.Time { return c.first.Add(time.Duration(i) * c.step) }
 
 // ledgerView is what a curve is made of: a copy, so that nobody waits while it is.
 type ledgerView struct {
@@ -87,7 +99,17 @@ func (s *Service) curve(ctx context.Context, owner *live, v *ledgerView, from, t
 		return nil, err
 	}
 	n := int(to.Sub(from)/oneDay) + 2
-	c := &curve{first: from.AddDate(0, 0, -1), value: make([]ledger.Amount, n), in: make([]ledger.Amount, n), out: make([]ledger.Amount, n), traded: make([]bool, n)}
+	c := newCurve(from.AddDate(0, 0, -1), oneDay, n)
+	c.fill(v, closes)
+	if !to.Before(v.at.Truncate(oneDay)) {
+		c.value[n-1] = v.now
+	}
+	return c, nil
+}
+
+// fill values what the scope held at the end of each step, at the last price by then, and books what came
+// in and what left.
+func (c *curve) fill(v *ledgerView, closes map[prices.Symbol]series) {
 	sums := map[string][]daySum{}
 	for symbol, positions := range v.positions {
 		for _, p := range positions {
@@ -101,10 +123,6 @@ func (s *Service) curve(ctx context.Context, owner *live, v *ledgerView, from, t
 	}
 	c.cash(v)
 	c.flow(v, closes)
-	if !to.Before(v.at.Truncate(oneDay)) {
-		c.value[n-1] = v.now
-	}
-	return c, nil
 }
 
 // daySum is the worth of a currency's holdings at the end of a day: whole numbers where they fit.
@@ -128,7 +146,7 @@ func (c *curve) hold(sums map[string][]daySum, p *ledger.Position, inst prices.I
 	step, price := -1, -1
 	held, heldUnits, heldOK := ledger.Exact{}, int64(0), true
 	for i := range days {
-		end := c.day(i).Add(oneDay)
+		end := c.day(i).Add(c.step)
 		moved := false
 		for step+1 < len(p.Steps) && p.Steps[step+1].At.Before(end) {
 			step++
@@ -169,9 +187,30 @@ func (c *curve) convert(days []daySum, currency string, v *ledgerView) {
 			continue
 		}
 		slices.Sort(d.why)
-		rate := v.rateOn(currency, c.day(i))
+		rate := c.rate(v, currency, i)
 		c.value[i] = c.value[i].Add(times(ledger.Amount{Value: worth, Missing: slices.Compact(d.why)}, rate))
 	}
+}
+
+// rate is the table's of the day; within a day the last one by step i, today's own is not known yet.
+func (c *curve) rate(v *ledgerView, currency string, i int) ledger.Amount {
+	if c.step == oneDay || currency == v.base {
+		return v.rateOn(currency, c.day(i))
+	}
+	today, then := c.day(i).Truncate(oneDay), ledger.Table{}
+	for _, pair := range wanted(v.base, []string{currency}) {
+		days := v.rates[pair]
+		if p, ok := c.pairs[pair].at(c.day(i), oneDay); ok {
+			days = []ledger.DayRate{{Day: today, Rate: p.price}}
+		} else if i > 0 {
+			before, _ := slices.BinarySearchFunc(days, today, func(d ledger.DayRate, t time.Time) int { return d.Day.Compare(t) })
+			days = days[:before]
+		}
+		then[pair] = days
+	}
+	view := *v
+	view.rates = then
+	return view.rateOn(currency, c.day(i))
 }
 
 func (v *ledgerView) rateOn(currency string, day time.Time) ledger.Amount {
@@ -191,7 +230,7 @@ func (c *curve) cash(v *ledgerView) {
 	next := 0
 	accountCash := map[[2]string]decimal.Decimal{}
 	for i := range c.value {
-		end := c.day(i).Add(oneDay)
+		end := c.day(i).Add(c.step)
 		for ; next < len(v.rows) && v.rows[next].At.Before(end); next++ {
 			t := v.rows[next]
 			if !v.accounts[t.Account].TracksCash || !v.scope.has(t) {
@@ -208,7 +247,7 @@ func (c *curve) cash(v *ledgerView) {
 		}
 		for currency, balance := range balances {
 			if !balance.IsZero() {
-				c.value[i] = c.value[i].Add(times(ledger.Amount{Value: ledger.FromDecimal(balance)}, v.rateOn(currency, c.day(i))))
+				c.value[i] = c.value[i].Add(times(ledger.Amount{Value: ledger.FromDecimal(balance)}, c.rate(v, currency, i)))
 			}
 		}
 	}

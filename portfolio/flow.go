@@ -88,12 +88,12 @@ func (c *curve) move(v *ledgerView, t *ledger.Transaction, closes series) {
 	}
 	steps := v.positions[t.Symbol][i].Steps
 	units := unitsAt(steps, t.At, true).Sub(unitsAt(steps, t.At, false)).Mul(ledger.FromDecimal(v.multiplier(t.Symbol)))
-	day := t.At.UTC().Truncate(oneDay)
+	step := c.index(t.At)
 	worth := ledger.Amount{Missing: []string{string(t.Symbol)}}
-	if p, ok := closes.at(day, priceAge); ok {
+	if p, ok := closes.at(c.day(step), priceAge); ok {
 		worth = ledger.Amount{Value: units.Mul(p.worth())}
 	}
-	c.book(c.index(t.At), times(worth, v.rateOn(v.insts[t.Symbol].Currency, day)))
+	c.book(step, times(worth, c.rate(v, v.insts[t.Symbol].Currency, step)))
 }
 
 // unitsAt is what was held before t, or after what happened then.

@@ -105,6 +105,7 @@ type pastOf struct {
 	*curve
 	span  span
 	view  *ledgerView
+	live  *live
 	share *share
 	bench series // empty where none is asked for
 	inst  prices.Instrument
@@ -125,7 +126,7 @@ func (s *Service) pastOf(ctx context.Context, p auth.Principal, id ID, q rangeQu
 	if sc.account != "" && !l.hasAccount(sc.account) {
 		return nil, api.NotFound("account")
 	}
-	out := &pastOf{view: l.look(sc), share: sh}
+	out := &pastOf{view: l.look(sc), live: l, share: sh}
 	first := out.view.at.Truncate(oneDay)
 	if i := slices.IndexFunc(out.view.rows, sc.has); i >= 0 {
 		first = out.view.rows[i].At.Truncate(oneDay)
@@ -184,7 +185,7 @@ func (p *pastOf) benchmarks() []float64 {
 	for i := range list {
 		list[i] = math.NaN()
 		price, ok := p.bench.at(p.day(i), priceAge)
-		if rate := p.view.rateOn(p.inst.Currency, p.day(i)); ok && rate.Known() {
+		if rate := p.rate(p.view, p.inst.Currency, i); ok && rate.Known() {
 			list[i] = price.worth().Mul(rate.Value).Float()
 		}
 	}
@@ -202,7 +203,7 @@ func (p *pastOf) days() []returns.Day {
 	return list
 }
 
-// Point is the worth at the end of a day (of the last one: now), with what had come in since the start.
+// Point is the worth at the end of a day, or of some minutes of today (the last one: now), with what had come in since the start.
 type Point struct {
 	T         time.Time `json:"t"`
 	Value     Figure    `json:"value"`
@@ -227,7 +228,8 @@ type historyView struct {
 	Missing  []string  `json:"missing"`
 }
 
-// history is the value series: the first point is the end of the day before the range.
+// history is the value series: the first point is the end of the day before the range. That of 1D goes in
+// steps of minutes since 00:00 UTC.
 func (s *Service) history(ctx context.Context, p auth.Principal, in historyQuery) (historyView, error) {
 	if in.Points == 0 {
 		in.Points = 400
@@ -236,11 +238,14 @@ func (s *Service) history(ctx context.Context, p auth.Principal, in historyQuery
 		return historyView{}, api.Invalid("points", "must be from 2 to 10000")
 	}
 	past, err := s.pastOf(ctx, p, in.Portfolio, in.rangeQuery)
+	if err == nil && past.span.name == "1D" {
+		err = s.intraday(ctx, past, in.Points)
+	}
 	if err != nil {
 		return historyView{}, err
 	}
 	out := historyView{Range: past.span.name, From: past.span.from, To: past.span.to, Currency: past.view.base, Version: past.view.version, Points: []Point{}, Missing: []string{}}
-	growth, known := returns.Cumulative(past.days())
+	growth, known := past.growth()
 	bench := past.benchmarks()
 	flow := ledger.Amount{}
 	for i := range past.value {
@@ -249,7 +254,7 @@ func (s *Service) history(ctx context.Context, p auth.Principal, in historyQuery
 		if !past.keeps(i, in.Points) {
 			continue
 		}
-		point := Point{T: past.day(i).Add(oneDay - time.Second), Value: money(past.value[i], past.view.base), NetFlow: money(flow, past.view.base)}
+		point := Point{T: past.end(i), Value: money(past.value[i], past.view.base), NetFlow: money(flow, past.view.base)}
 		if point.T.After(past.view.at) {
 			point.T = past.view.at.Truncate(time.Second)
 		}
