@@ -15,6 +15,7 @@ type metrics struct {
 	closed    *prometheus.CounterVec // reason: the short code
 	delivered prometheus.Counter
 	sweeps    prometheus.Histogram
+	prices    prometheus.Histogram
 	faults    prometheus.Counter
 }
 
@@ -30,6 +31,8 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 		delivered: f.NewCounter(prometheus.CounterOpts{Name: "rosetree_hub_updates_delivered_total", Help: "Price updates handed to the kernel."}),
 		sweeps: f.NewHistogram(prometheus.HistogramOpts{Name: "rosetree_hub_sweep_seconds", Help: "Time of one round over the sockets that had something to get.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 8)}),
+		prices: f.NewHistogram(prometheus.HistogramOpts{Name: "rosetree_hub_price_seconds", Help: "From a price's arrival here to the end of the round that gave it to the sockets; what a client's own max_hz holds back is not counted.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1}}),
 		faults: f.NewCounter(prometheus.CounterOpts{Name: "rosetree_hub_consistency_faults_total", Help: "Contradictions that the hub's self-check found."}),
 	}
 	for _, result := range []string{"ok", "unauthenticated", "unavailable", "internal"} {
@@ -41,6 +44,13 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 func (m *metrics) sweep(took time.Duration, delivered uint64) {
 	m.sweeps.Observe(took.Seconds())
 	m.delivered.Add(float64(delivered))
+}
+
+// priced measures a round that took up prices, the oldest of which came at moved.
+func (m *metrics) priced(moved time.Time) {
+	if !moved.IsZero() {
+		m.prices.Observe(time.Since(moved).Seconds())
+	}
 }
 
 func (h *Hub) openVia(via auth.Via) int {

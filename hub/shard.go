@@ -31,6 +31,7 @@ type shard struct {
 	dirty  bitset     // a price that they watch has changed
 	urgent bitset     // something waits that no pause may delay: an end, an answer
 	all    bitset     // watch every symbol
+	moved  time.Time  // when the oldest price came that no sweep has taken up yet; zero: there is none
 
 	// owned by the flusher
 	fine, coarse *wheel
@@ -95,6 +96,9 @@ func (s *shard) touch(changed []*ticker) {
 		if s.dirty.join(t.watchers[s.number]) {
 			any = true
 		}
+	}
+	if any && s.moved.IsZero() {
+		s.moved = time.Now()
 	}
 	s.mu.Unlock()
 	if any {
@@ -168,10 +172,13 @@ func (s *shard) sweep() (delivering time.Duration) {
 	s.mu.Lock()
 	s.visiting.join(s.dirty)
 	s.dirty.reset()
+	moved := s.moved
+	s.moved = time.Time{}
 	s.mu.Unlock()
 	for n, word := 0, 0; ; n++ {
 		i, at, ok := s.visiting.pop(word)
 		if !ok {
+			s.hub.metrics.priced(moved)
 			return delivering
 		}
 		word = at

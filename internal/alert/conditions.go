@@ -37,6 +37,8 @@ var Conditions = []Condition{
 	{Name: "SocketFailures", Severity: Warning, Says: "Over 2 % of WebSocket upgrades fail because of us.", Unit: "%", Limit: 2, For: 2 * minute,
 		Measure: Share{Part: Series{Name: "rosetree_hub_upgrades_total", Label: "result", Values: []string{"unavailable", "internal"}}, Whole: Series{Name: "rosetree_hub_upgrades_total"}, Window: 5 * minute, Least: 50}},
 
+	{Name: "PriceLate", Severity: Business, Says: "A price takes over 50 ms from its arrival here to a client's socket.", Unit: "ms", Limit: 50, For: 2 * minute,
+		Measure: Quantile{Of: Series{Name: "rosetree_hub_price_seconds"}, Q: .95, Window: 2 * minute}},
 	{Name: "PortfolioLate", Severity: Business, Says: "A committed transaction takes over 100 ms to the user's other devices.", Unit: "ms", Limit: 100, For: 2 * minute,
 		Measure: Quantile{Of: Series{Name: "rosetree_portfolio_sync_seconds"}, Q: .95, Window: 2 * minute}},
 
