@@ -26,6 +26,7 @@ type alertWatch struct {
 
 	mu      sync.Mutex
 	ladders map[Symbol]*ladder
+	slots   []*ladder         // by the symbol's slot in the book; nil: none
 	where   map[string]Symbol // of each alert by id
 	due     []due             // reached, and not claimed yet
 	looks   map[ownedID]bool  // alerts to be read again
@@ -42,11 +43,9 @@ func newAlertWatch(book *Book, st store, m *alertMetrics, log *slog.Logger) *ale
 func (w *alertWatch) hear(news []Quote) {
 	w.mu.Lock()
 	before := len(w.due)
-	if len(w.ladders) > 0 {
-		for i := range news {
-			if l := w.ladders[news[i].Symbol]; l != nil {
-				w.due = l.see(&news[i], w.book.Instrument, w.due)
-			}
+	for i := range news {
+		if q := &news[i]; int(q.slot) < len(w.slots) && w.slots[q.slot] != nil {
+			w.due = w.slots[q.slot].see(q, w.book.Instrument, w.due)
 		}
 	}
 	reached := len(w.due) > before
@@ -82,6 +81,7 @@ func (w *alertWatch) put(alerts []watched) {
 		if l == nil {
 			l = &ladder{up: steps{rising: true}, all: map[string]*watched{}}
 			w.ladders[a.symbol] = l
+			w.place(a.symbol, l)
 		}
 		if known := l.all[a.id]; known == nil || known.revision <= a.revision {
 			w.where[a.id] = a.symbol
@@ -96,6 +96,19 @@ func (w *alertWatch) put(alerts []watched) {
 	w.rouse()
 }
 
+// place puts l where ticks of symbol find it; mu is held. A symbol that the book does not know yet has no ticks: restate
+// finds it a place once it does.
+func (w *alertWatch) place(symbol Symbol, l *ladder) {
+	slot, known := w.book.slot(symbol)
+	if !known {
+		return
+	}
+	for len(w.slots) <= int(slot) {
+		w.slots = append(w.slots, nil)
+	}
+	w.slots[slot] = l
+}
+
 func (w *alertWatch) drop(id string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -104,6 +117,7 @@ func (w *alertWatch) drop(id string) {
 	if l := w.ladders[symbol]; l != nil {
 		if l.drop(id); len(l.all) == 0 {
 			delete(w.ladders, symbol)
+			w.place(symbol, nil)
 		}
 	}
 }
@@ -115,6 +129,7 @@ func (w *alertWatch) restate() {
 	for symbol, l := range w.ladders {
 		i, _ := w.book.Instrument(symbol)
 		l.build(l.previous, l.shares, i.Splits)
+		w.place(symbol, l)
 	}
 }
 
@@ -246,6 +261,17 @@ func (w *alertWatch) shown(symbol Symbol, kind AlertKind, threshold decimal.Deci
 	a := watched{kind: kind, threshold: threshold, shares: dayOf(sharesAt)}
 	i, _ := w.book.Instrument(symbol)
 	return a.today(w.book.today(symbol), i.Splits)
+}
+
+// slot is the place of s among the book's symbols. It stays.
+func (b *Book) slot(s Symbol) (uint32, bool) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	e := b.entries[s]
+	if e == nil {
+		return 0, false
+	}
+	return e.slot, true
 }
 
 // today is the date at the market of s.

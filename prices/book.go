@@ -37,7 +37,8 @@ type listener struct{ tell func([]Quote) }
 type entry struct {
 	instrument Instrument
 	calendar   *calendar
-	minor      bool            // quoted in minor units
+	minor      bool // quoted in minor units
+	slot       uint32
 	far        decimal.Decimal // how far a tick may jump
 	guard      guard
 	session    session // of quote
@@ -110,7 +111,7 @@ func (b *Book) accept(quotes []Quote) {
 		if t := (Tick{q.Symbol, q.Price, q.At, q.Source}); e.guard.far(&t, e.far) {
 			e.guard.follow(q.Price) // another server has believed it
 		}
-		q.Previous, q.shares = e.quote.Previous, e.shares
+		q.Previous, q.shares, q.slot = e.quote.Previous, e.shares, e.slot
 		e.quote = q
 		b.news = append(b.news, q)
 	}
@@ -138,7 +139,7 @@ func (b *Book) apply(t *Tick, horizon time.Time) refusal {
 	}
 	e.enter(t.At)
 	e.quote = Quote{Symbol: e.instrument.Symbol, Price: t.Price, At: t.At.Truncate(time.Millisecond), N: e.quote.N + 1,
-		Previous: e.quote.Previous, Source: t.Source, shares: e.shares}
+		Previous: e.quote.Previous, Source: t.Source, shares: e.shares, slot: e.slot}
 	b.news = append(b.news, e.quote)
 	return believed
 }
@@ -283,7 +284,7 @@ func (b *Book) Define(instruments ...Instrument) {
 		i.MinorUnit = i.minorUnit()
 		e := b.entries[i.Symbol]
 		if e == nil {
-			e = &entry{}
+			e = &entry{slot: uint32(len(b.entries))}
 			b.entries[i.Symbol] = e
 		}
 		if minor := !i.MinorUnit.Equal(one); minor != e.minor {

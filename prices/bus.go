@@ -2,11 +2,9 @@ package prices
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,99 +25,12 @@ type bus struct {
 
 	mu      sync.Mutex
 	pending map[string]map[Symbol]Tick // by feed: the newest of each symbol that waits
+	own     []string                   // messages of this server that its subscription will bring again
 }
-
-//go:embed scripts/publish.lua
-var publishSource string
-
-var publishScript = redis.NewScript(publishSource)
-
-// perPublish bounds the ticks in one call of the script, and with it how long Redis is busy.
-const perPublish = 500
 
 func newBus(rdb redis.UniversalClient, book *Book, reload func(), told func(hint), log *slog.Logger) *bus {
 	_, cluster := rdb.(*redis.ClusterClient)
 	return &bus{rdb: rdb, book: book, reload: reload, told: told, log: log, shard: cluster, pending: map[string]map[Symbol]Tick{}}
-}
-
-// publish sends ticks that were screened. token proves the lead of feed; without one no lead is needed.
-// It returns the places of those that were not newer than what another sent.
-func (b *bus) publish(ctx context.Context, feed, token string, ticks []Tick) (dropped []int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, leaseTerm)
-	defer cancel()
-	command := "PUBLISH"
-	if b.shard {
-		command = "SPUBLISH"
-	}
-	for at := 0; at < len(ticks); at += perPublish {
-		part := ticks[at:min(at+perPublish, len(ticks))]
-		args := make([]any, 0, 3+5*len(part))
-		args = append(args, token, command, channelTicks)
-		for _, t := range part {
-			q, _ := b.book.Quote(t.Symbol)
-			args = append(args, string(t.Symbol), t.Price.String(), t.At.UnixMilli(), q.N, t.Source)
-		}
-		answer, err := publishScript.Run(ctx, b.rdb, []string{keyLead + feed, keyLast}, args...).Slice()
-		if err != nil {
-			if strings.HasPrefix(err.Error(), "FENCED") {
-				return nil, errLeaseLost
-			}
-			return nil, fmt.Errorf("prices: publish: %w", err)
-		}
-		message, _ := answer[0].(string)
-		b.hear(message)
-		places, _ := answer[1].([]any)
-		for _, p := range places {
-			if place, ok := p.(int64); ok {
-				dropped = append(dropped, at+int(place))
-			}
-		}
-	}
-	return dropped, nil
-}
-
-// take keeps the newest of each symbol until the next publication of feed: a slow Redis conflates, and
-// nothing queues.
-func (b *bus) take(feed string, ticks []Tick) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	waiting := b.pending[feed]
-	if waiting == nil {
-		waiting = map[Symbol]Tick{}
-		b.pending[feed] = waiting
-	}
-	for _, t := range ticks {
-		if t.At.After(waiting[t.Symbol].At) {
-			waiting[t.Symbol] = t
-		}
-	}
-}
-
-// pause is how long ticks of a feed gather into one message.
-const gather = 10 * time.Millisecond
-
-// carry publishes what take gathered until ctx ends or another server leads.
-func (b *bus) carry(ctx context.Context, feed, token string) error {
-	for sleep(ctx, gather) == nil {
-		b.mu.Lock()
-		waiting := b.pending[feed]
-		delete(b.pending, feed)
-		b.mu.Unlock()
-		if len(waiting) == 0 {
-			continue
-		}
-		ticks := make([]Tick, 0, len(waiting))
-		for _, t := range waiting {
-			ticks = append(ticks, t)
-		}
-		slices.SortFunc(ticks, func(a, b Tick) int { return a.At.Compare(b.At) })
-		if _, err := b.publish(ctx, feed, token, ticks); errors.Is(err, errLeaseLost) {
-			return err
-		} else if err != nil && ctx.Err() == nil {
-			b.log.Warn("prices: ticks were lost on the way", "feed", feed, "ticks", len(ticks), "err", err)
-		}
-	}
-	return nil
 }
 
 // changed tells the other servers that they must read symbol again.
@@ -201,7 +112,9 @@ func (b *bus) subscribe(ctx context.Context) error {
 				b.log.Info("prices: the other servers are heard again")
 			}
 		case *redis.Message:
-			b.hear(m.Payload)
+			if !b.isOwn(m.Payload) {
+				b.hear(m.Payload)
+			}
 		}
 	}
 }

@@ -35,3 +35,29 @@ func (s *Service) WatchedLevel(symbol Symbol, id string) string {
 	}
 	return ""
 }
+
+// OnlyFeed makes f the server's only feed, and its instruments known.
+func (s *Service) OnlyFeed(f Feed) {
+	s.feeds = []Feed{f}
+	if c, ok := f.(catalogue); ok {
+		s.Book.Define(c.Instruments()...)
+	}
+}
+
+// Waiting is how many ticks wait to be published, and how many alerts to be claimed.
+func (s *Service) Waiting() (ticks, alerts int) {
+	s.alerts.mu.Lock()
+	alerts = len(s.alerts.due)
+	s.alerts.mu.Unlock()
+	if s.bus != nil {
+		ticks = s.bus.depth()
+	}
+	return ticks, alerts
+}
+
+// WatchedAlerts is how many alerts are checked on ticks.
+func (s *Service) WatchedAlerts() int {
+	s.alerts.mu.Lock()
+	defer s.alerts.mu.Unlock()
+	return len(s.alerts.where)
+}

@@ -160,7 +160,7 @@ func (s *Service) setHistory(ctx context.Context, _ struct{}, in historyInput) (
 	}
 	slices.SortStableFunc(closes, func(a, b Close) int { return a.Date.Compare(b.Date) })
 	s.priceOf(ctx, closes[len(closes)-1])
-	s.Book.Closed(closes...)
+	s.edits.make(func() { s.Book.Closed(closes...) })
 	s.changed(ctx, i.Symbol)
 	return historyOutput{i.Symbol, len(closes)}, nil
 }
@@ -226,7 +226,7 @@ func (s *Service) setInstrument(ctx context.Context, _ struct{}, in instrumentIn
 	if known, ok := s.Book.Instrument(i.Symbol); ok && in.Splits == nil {
 		i.Splits = known.Splits
 	}
-	s.Book.Define(i)
+	s.edits.make(func() { s.Book.Define(i) })
 	s.alerts.restate()
 	s.changed(ctx, i.Symbol)
 	return i, nil

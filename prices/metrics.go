@@ -31,6 +31,7 @@ type feedMetrics struct {
 	malformed *prometheus.CounterVec
 	failures  *prometheus.CounterVec
 	ticks     *prometheus.CounterVec
+	lag       *prometheus.HistogramVec
 }
 
 func newFeedMetrics(reg prometheus.Registerer) *feedMetrics {
@@ -41,11 +42,22 @@ func newFeedMetrics(reg prometheus.Registerer) *feedMetrics {
 			Name: "rosetree_prices_feed_failures_total", Help: "How often a feed ended with an error and was run again."}, []string{"feed"}),
 		ticks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rosetree_prices_feed_ticks_total", Help: "Ticks that a feed reported, believed or not."}, []string{"feed"}),
+		lag: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "rosetree_prices_feed_lag_seconds", Help: "Time between the source's and ours, of the newest tick in each batch that a feed reported.",
+			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 15, 60, 900, 86400}}, []string{"feed"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.malformed, m.failures, m.ticks)
+		reg.MustRegister(m.malformed, m.failures, m.ticks, m.lag)
 	}
 	return m
+}
+
+// begin makes the series of a feed, so that they are there at zero before anything happens.
+func (m *feedMetrics) begin(feed string) {
+	for _, c := range []*prometheus.CounterVec{m.malformed, m.failures, m.ticks} {
+		c.WithLabelValues(feed)
+	}
+	m.lag.WithLabelValues(feed)
 }
 
 // alertMetrics are of the alerts of all users.

@@ -30,7 +30,8 @@ type Quote struct {
 	Previous decimal.NullDecimal // close of the last completed session; the reference of the day change
 	Source   string
 
-	shares day // Price and Previous are per share of this day
+	shares day    // Price and Previous are per share of this day
+	slot   uint32 // of the symbol among the book's: listeners keep slices by it, because looking up texts is most of a tick's cost
 }
 
 // Close is the last price of one session of an instrument.

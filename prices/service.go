@@ -23,6 +23,7 @@ type Service struct {
 	bus      *bus // nil: this server is alone
 	rdb      redis.UniversalClient
 	stale    chan struct{} // has one: the database knows what the book does not
+	edits    edits
 	alerts   *alertWatch
 	personal *personal
 	webhooks *webhooks
@@ -46,9 +47,14 @@ func New(cfg Config, db DB, rdb redis.UniversalClient, log *slog.Logger, reg pro
 		return nil, err
 	}
 	for _, f := range s.feeds {
+		s.metrics.begin(f.Name())
 		if c, ok := f.(catalogue); ok {
 			s.Book.Define(c.Instruments()...)
 		}
+	}
+	if reg != nil {
+		reg.MustRegister(newAges(s.Book), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "rosetree_prices_publish_waiting", Help: "Ticks that wait for their way to the other servers: one of each symbol and feed at most."}, s.waiting))
 	}
 	return s, nil
 }
@@ -92,16 +98,21 @@ func missing(p past, newest map[Symbol]time.Time, now time.Time) []Close {
 
 // load reads instruments and their last closes into the book.
 func (s *Service) load(ctx context.Context) error {
-	instruments, err := s.store.instruments(ctx)
-	if err != nil {
-		return err
+	for done := false; !done; {
+		before := s.edits.count()
+		instruments, err := s.store.instruments(ctx)
+		if err != nil {
+			return err
+		}
+		closes, err := s.store.lastCloses(ctx)
+		if err != nil {
+			return err
+		}
+		done = s.edits.unless(before, func() {
+			s.Book.Define(instruments...)
+			s.Book.Closed(closes...)
+		})
 	}
-	closes, err := s.store.lastCloses(ctx)
-	if err != nil {
-		return err
-	}
-	s.Book.Define(instruments...)
-	s.Book.Closed(closes...)
 	s.alerts.restate()
 	if s.bus != nil { // what was said of an instrument before it was known here
 		if err := s.bus.snapshot(ctx); err != nil {
@@ -193,9 +204,12 @@ func (s *Service) play(ctx context.Context, f Feed) error {
 
 // report runs f; a feed that ends by itself has failed.
 func (s *Service) report(ctx context.Context, f Feed, emit func([]Tick)) error {
-	ticks := s.metrics.ticks.WithLabelValues(f.Name())
+	ticks, lag := s.metrics.ticks.WithLabelValues(f.Name()), s.metrics.lag.WithLabelValues(f.Name())
 	err := f.Run(ctx, func(batch []Tick) {
 		ticks.Add(float64(len(batch)))
+		if len(batch) > 0 {
+			lag.Observe(max(0, time.Since(batch[len(batch)-1].At).Seconds()))
+		}
 		emit(batch)
 	})
 	if ctx.Err() != nil {
@@ -206,6 +220,14 @@ func (s *Service) report(ctx context.Context, f Feed, emit func([]Tick)) error {
 		err = errors.New("the feed ended")
 	}
 	return err
+}
+
+// waiting is how many ticks wait to be published.
+func (s *Service) waiting() float64 {
+	if s.bus == nil {
+		return 0
+	}
+	return float64(s.bus.depth())
 }
 
 // reload notes that another server changed an instrument or its history.
