@@ -34,7 +34,7 @@ func TestCluster_LogInLimitExchangeTicketsThrottlesAndRevocation(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 60 {
 		wg.Go(func() {
-			if _, err := s.auth.issue(t.Context(), u, origin{}, "login"); err != nil {
+			if _, err := s.auth.issue(t.Context(), proof{user: u}, origin{}, "login"); err != nil {
 				t.Error(err)
 			}
 		})

@@ -67,7 +67,7 @@ func (a *Auth) exchanged(ctx context.Context, u User, p Principal, from origin) 
 	s := Session{User: u.ID, Role: u.Role, IssuedAt: now, AuthAt: p.AuthAt, SeenAt: now, Ends: ends, Idle: a.cfg.SessionIdleTTL,
 		Device: from.device, UserAgent: shorten(from.userAgent, 256), IP: from.ip, Legacy: p.Session}
 	t := a.keys.exchangeToken(u.ID, once)
-	g, err := a.open(ctx, u, s, t, once, "exchange")
+	g, err := a.open(ctx, proof{user: u, held: &p}, s, t, once, "exchange")
 	switch {
 	case errors.Is(err, errExchangedOver):
 		return grant{}, errSessionOver // an ended session does not come back because its legacy token still lives

@@ -38,7 +38,7 @@ func newSiege(t *testing.T, url string, one *devstack.Redis) *siege {
 	g := &siege{t: t, s: joinServerBy(t, cfg, rdb, one, devstack.Test(t).Database(t, migrate)), live: map[SessionID]string{}, gone: map[SessionID]string{}}
 	for i := range 24 {
 		u := g.s.seedUser(fmt.Sprintf("u%d@example.test", i), RoleUser)
-		grant, err := g.s.auth.issue(t.Context(), u, origin{ip: "192.0.2.1"}, "login")
+		grant, err := g.s.auth.issue(t.Context(), proof{user: u}, origin{ip: "192.0.2.1"}, "login")
 		if err != nil {
 			t.Fatal(err)
 		}

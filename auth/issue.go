@@ -30,7 +30,8 @@ type origin struct {
 }
 
 // issue logs u in. The switches decide which path; the credential that is presented later decides by its form who verifies it.
-func (a *Auth) issue(ctx context.Context, u User, from origin, action string) (grant, error) {
+func (a *Auth) issue(ctx context.Context, p proof, from origin, action string) (grant, error) {
+	u := p.user
 	switches, err := a.switches.now()
 	if err != nil {
 		return grant{}, err
@@ -39,15 +40,15 @@ func (a *Auth) issue(ctx context.Context, u User, from origin, action string) (g
 		return grant{}, errLockedDown
 	}
 	if !switches.issuesSession(u.ID) {
-		return a.issueLegacy(ctx, u, from, action)
+		return a.issueLegacy(ctx, p, from, action)
 	}
 	now := a.ends.denied.issueTime(u.ID, time.Now()).Truncate(time.Millisecond)
 	s := Session{User: u.ID, Role: u.Role, IssuedAt: now, AuthAt: now, SeenAt: now, Ends: now.Add(a.cfg.SessionAbsoluteTTL), Idle: a.cfg.SessionIdleTTL,
 		Device: from.device, UserAgent: shorten(from.userAgent, 256), IP: from.ip}
-	g, err := a.open(ctx, u, s, mintToken(a.keys.utag(u.ID)), "", action)
+	g, err := a.open(ctx, p, s, mintToken(a.keys.utag(u.ID)), "", action)
 	a.guarded.record(isOurs(err), 0)
 	if errors.Is(err, errRedisDown) && switches.LegacyEnabled && a.legacy.canSign() {
-		return a.issueLegacy(ctx, u, from, action) // a log-in that the old path can still serve is no reason for a 503
+		return a.issueLegacy(ctx, p, from, action) // a log-in that the old path can still serve is no reason for a 503
 	}
 	return g, err
 }
@@ -62,7 +63,7 @@ func (s Session) row(via Via) []any {
 
 // open makes a session in Redis and then its record, the records' ends of those that gave way, and the line in the audit log, in one transaction.
 // Its token is given out only after that: a session whose record fails is deleted again, and nobody has its secret.
-func (a *Auth) open(ctx context.Context, u User, s Session, t token, once SessionID, action string) (grant, error) {
+func (a *Auth) open(ctx context.Context, p proof, s Session, t token, once SessionID, action string) (grant, error) {
 	var gone []SessionID
 	var answer error
 	err := a.ends.breaker(utagOf(t.id)).do(ctx, func(ctx context.Context) error {
@@ -78,12 +79,12 @@ func (a *Auth) open(ctx context.Context, u User, s Session, t token, once Sessio
 	if answer != nil {
 		return grant{}, answer
 	}
-	if err := a.record(ctx, s, gone, action); err != nil {
+	if err := a.record(ctx, p, s, gone, action); err != nil {
 		a.undo(ctx, s.ID, once) // nobody has its secret
 		return grant{}, err
 	}
 	a.OnSession(SessionNews{Event: "started", ID: s.ID, User: s.User, At: s.IssuedAt.UTC()})
-	return a.granted(u, s, t)
+	return a.granted(p.user, s, t)
 }
 
 func (a *Auth) undo(ctx context.Context, id, once SessionID) {
@@ -96,7 +97,7 @@ func (a *Auth) undo(ctx context.Context, id, once SessionID) {
 	}
 }
 
-func (a *Auth) record(ctx context.Context, s Session, gone []SessionID, action string) error {
+func (a *Auth) record(ctx context.Context, p proof, s Session, gone []SessionID, action string) error {
 	var b pgx.Batch
 	b.Queue(insertSession, s.row(ViaSession)...)
 	for _, id := range gone {
@@ -110,7 +111,7 @@ func (a *Auth) record(ctx context.Context, s Session, gone []SessionID, action s
 	}
 	AuditEntry{Actor: string(s.User), Action: action, Subject: string(s.ID), IP: s.IP, Outcome: "ok",
 		Detail: map[string]any{"auth": ViaSession, "device": s.Device.Name, "replaced": len(gone)}}.Queue(&b)
-	if err := a.rows.Do(ctx, &b); err != nil {
+	if err := a.recorded(ctx, p, &b); err != nil {
 		return fmt.Errorf("auth: record session: %w", err)
 	}
 	return nil
@@ -132,7 +133,8 @@ func (a *Auth) granted(u User, s Session, t token) (grant, error) {
 }
 
 // issueLegacy logs u in as the program before this one did. The record makes the token's session visible, revocable and migratable.
-func (a *Auth) issueLegacy(ctx context.Context, u User, from origin, action string) (grant, error) {
+func (a *Auth) issueLegacy(ctx context.Context, p proof, from origin, action string) (grant, error) {
+	u := p.user
 	if !a.legacy.canSign() {
 		return grant{}, api.Unavailable("log-ins by session are switched off and this server cannot sign legacy tokens; log in where your account was made", time.Minute)
 	}
@@ -145,7 +147,7 @@ func (a *Auth) issueLegacy(ctx context.Context, u User, from origin, action stri
 	b.Queue(insertSession, s.row(ViaLegacy)...)
 	AuditEntry{Actor: string(u.ID), Action: action, Subject: string(s.ID), IP: s.IP, Outcome: "ok",
 		Detail: map[string]any{"auth": ViaLegacy, "device": s.Device.Name}}.Queue(&b)
-	if err := a.rows.Do(ctx, &b); err != nil {
+	if err := a.recorded(ctx, p, &b); err != nil {
 		return grant{}, fmt.Errorf("auth: record legacy session: %w", err)
 	}
 	g := grant{Via: ViaLegacy, Session: s, Refresh: refreshText(t)}

@@ -7,32 +7,61 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 const insertRevocation = `INSERT INTO app.revocations (kind, subject, keep, not_before, reason, actor, until)
 	VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id, at`
 
 // write records revocations, the end of the sessions' own records and the act, in one transaction. A trigger tells
-// every server. It fills in the rows' ids and returns how many sessions' records were ended. acts are what the revocation
-// belongs to: they happen with it or not at all.
-func (l *ledger) write(ctx context.Context, rows []*revocation, line AuditEntry, acts ...func(*pgx.Batch)) (ended int, err error) {
+// every server. It fills in the rows' ids and returns how many sessions' records were ended.
+func (l *ledger) write(ctx context.Context, rows []*revocation, line AuditEntry) (ended int, err error) {
 	var b pgx.Batch
-	for _, act := range acts {
-		act(&b)
-	}
+	queueRevocations(&b, rows, &ended)
+	line.Queue(&b)
+	err = l.rows.Do(ctx, &b)
+	return ended, err
+}
+
+// selectNewest is when the user's newest session was made, by the clock of the server that made it.
+const selectNewest = `SELECT coalesce(max(created_at), '-infinity') FROM app.sessions WHERE user_id = $1::uuid AND ended_at IS NULL AND id <> $2`
+
+// writeAct is write for a revocation of all that a user holds, with the acts that it belongs to: they happen with it or not at all.
+// The lock on the user comes first, and then the moment until which sessions end: whatever was recorded while it waited, on a server
+// whose clock is ahead too, ends with the rest.
+func (l *ledger) writeAct(ctx context.Context, r *revocation, acts ...func(*pgx.Batch)) (ended int, err error) {
+	err = l.rows.Tx(ctx, func(tx pgx.Tx) error {
+		var newest pgtype.Timestamptz
+		var lock, b pgx.Batch
+		lock.Queue(lockUser, r.Subject)
+		lock.Queue(selectNewest, r.Subject, string(r.Keep)).QueryRow(func(row pgx.Row) error { return row.Scan(&newest) })
+		if err := tx.SendBatch(ctx, &lock).Close(); err != nil {
+			return err
+		}
+		if r.NotBefore = time.Now(); newest.Time.After(r.NotBefore) {
+			r.NotBefore = newest.Time
+		}
+		for _, act := range acts {
+			act(&b)
+		}
+		queueRevocations(&b, []*revocation{r}, &ended)
+		r.line(false).Queue(&b)
+		return tx.SendBatch(ctx, &b).Close()
+	})
+	return ended, err
+}
+
+func queueRevocations(b *pgx.Batch, rows []*revocation, ended *int) {
 	for _, r := range rows {
 		b.Queue(insertRevocation, r.Kind, r.Subject, r.Keep, orNull(r.NotBefore), r.Reason, r.Actor, r.Until).
 			QueryRow(func(row pgx.Row) error { return row.Scan(&r.ID, &r.At) })
 		if sql, args := endRecords(r); sql != "" {
 			b.Queue(sql, args...).Query(func(rows pgx.Rows) error {
-				_, err := pgx.CollectRows(rows, func(pgx.CollectableRow) (int, error) { ended++; return 0, nil })
+				_, err := pgx.CollectRows(rows, func(pgx.CollectableRow) (int, error) { *ended++; return 0, nil })
 				return err
 			})
 		}
 	}
-	line.Queue(&b)
-	err = l.rows.Do(ctx, &b)
-	return ended, err
 }
 
 func orNull(t time.Time) *time.Time {

@@ -34,22 +34,20 @@ func (a *Auth) login(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	began := time.Now()
-	u, err := a.proveByEmail(r, in)
+	p, err := a.proveByEmail(r, in)
 	if err != nil {
 		a.countLogin(err)
 		return err
 	}
-	g, err := a.issue(r.Context(), u.User, a.originOf(r, in.Device), "login")
-	if err == nil {
-		err = a.stillProven(r.Context(), u, g)
-	}
+	g, err := a.issue(r.Context(), p, a.originOf(r, in.Device), "login")
 	a.countLogin(err)
 	if err != nil {
 		return err
 	}
+	u := p.user
 	a.log.Debug("login", "user", u.ID, "auth", g.Via, "ms", time.Since(began).Milliseconds())
 	a.leavePrevious(r, u.ID)
-	return a.answerGrant(w, r, http.StatusOK, u.User, g, in.Transport)
+	return a.answerGrant(w, r, http.StatusOK, u, g, in.Transport)
 }
 
 // begin is what every route does first that takes a password: shed floods, read a small body strictly.
@@ -98,51 +96,26 @@ func (a *Auth) originOf(r *http.Request, d Device) origin {
 	return origin{device: d, userAgent: cleanText(r.UserAgent()), ip: a.where.clientIP(r).String()}
 }
 
-// proven is an account whose password was shown, as it was when it was read.
-type proven struct {
-	User
-	changed time.Time // when that password was set
-}
-
-// stillProven takes back what a log-in gave when the password was changed between the proof and the session: the change ended the
-// sessions that were there, and this one was not.
-func (a *Auth) stillProven(ctx context.Context, u proven, g grant) error {
-	same := false
-	var b pgx.Batch
-	b.Queue(`SELECT count(*) > 0 FROM app.credentials WHERE user_id = $1::uuid AND changed_at = $2`, string(u.ID), u.changed).
-		QueryRow(func(row pgx.Row) error { return row.Scan(&same) })
-	err := a.rows.Do(ctx, &b)
-	if err == nil && same {
-		return nil
-	}
-	if _, err := a.ends.revoke(ctx, Target{Kind: KindSession, Session: g.Session.ID}, Actor{As: "system"}, Reason{Text: "password changed"}); err != nil {
-		return err
-	}
-	if err != nil {
-		return fmt.Errorf("auth: read credentials: %w", err)
-	}
-	return errWrongPassword
-}
-
 const selectCredential = `SELECT ` + userColumns + `, coalesce(c.password_hash, ''), c.changed_at FROM app.credentials c JOIN app.users u ON u.id = c.user_id WHERE c.email_key = $1`
 
 // proveByEmail says whose password it is. An unknown address costs the same time and gets the same answer as a wrong password.
-func (a *Auth) proveByEmail(r *http.Request, in loginRequest) (proven, error) {
+func (a *Auth) proveByEmail(r *http.Request, in loginRequest) (proof, error) {
 	ctx := r.Context()
-	var u proven
+	var p proof
 	var stored string
 	var b pgx.Batch
 	b.Queue(selectCredential, emailKey(cleanText(in.Email))).Query(func(rows pgx.Rows) (err error) {
 		for rows.Next() {
-			if u.User, err = scanUser(rows, &stored, &u.changed); err != nil {
+			if p.user, err = scanUser(rows, &stored, &p.changed); err != nil {
 				return err
 			}
 		}
 		return rows.Err()
 	})
 	if err := a.rows.Do(ctx, &b); err != nil {
-		return proven{}, fmt.Errorf("auth: read credentials: %w", err)
+		return proof{}, fmt.Errorf("auth: read credentials: %w", err)
 	}
+	u := p.user
 	cookie, _ := oneCookie(r, deviceCookieName(a.where.plainLoopback(r)))
 	device, known := a.keys.knownDevice(u.ID, orElse(in.DeviceToken, cookie))
 	buckets := loginBuckets(emailKey(in.Email), device, a.where.clientIP(r))
@@ -151,13 +124,13 @@ func (a *Auth) proveByEmail(r *http.Request, in loginRequest) (proven, error) {
 			a.spray.failed(a.where.clientIP(r), emailKey(in.Email), time.Now())
 			a.note(ctx, AuditEntry{Actor: orElse(string(u.ID), "unknown"), Action: "login", IP: a.where.clientIP(r).String(), Outcome: "refused"})
 		}
-		return proven{}, err
+		return proof{}, err
 	}
 	if u.Status != "active" {
 		a.note(ctx, AuditEntry{Actor: string(u.ID), Action: "login", IP: a.where.clientIP(r).String(), Outcome: "refused", Detail: map[string]any{"status": u.Status}})
-		return proven{}, errWrongPassword // whether an account is disabled is told to nobody but its owner's support
+		return proof{}, errWrongPassword // whether an account is disabled is told to nobody but its owner's support
 	}
-	return u, nil
+	return p, nil
 }
 
 // loginBuckets are what a failure is counted in. A device that has logged in to the account before has its own bucket.

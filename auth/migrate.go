@@ -34,7 +34,8 @@ func (a *Auth) migrate(ctx context.Context, r sessionRecord) (made bool, err err
 	if err != nil {
 		return false, err
 	}
-	if _, denied := a.ends.denied.check(Principal{User: r.User, Session: r.ID, IssuedAt: r.IssuedAt}); denied {
+	held := Principal{User: r.User, Session: r.ID, IssuedAt: r.IssuedAt}
+	if _, denied := a.ends.denied.check(held); denied {
 		return false, nil
 	}
 	live, err := a.sessions.ofUser(ctx, a.keys.utag(u.ID))
@@ -45,8 +46,8 @@ func (a *Auth) migrate(ctx context.Context, r sessionRecord) (made bool, err err
 	s := Session{User: u.ID, Role: u.Role, IssuedAt: now, AuthAt: r.AuthAt, SeenAt: now, Ends: r.Ends,
 		Idle:   r.Ends.Sub(now), // its client does not know of it yet and cannot keep it awake
 		Device: r.Device, UserAgent: r.UserAgent, IP: r.IP, Legacy: r.ID}
-	_, err = a.open(ctx, u, s, a.keys.exchangeToken(u.ID, r.ID), r.ID, "session.migrate")
-	if errors.Is(err, errExchanged) || errors.Is(err, errExchangedOver) {
+	_, err = a.open(ctx, proof{user: u, held: &held}, s, a.keys.exchangeToken(u.ID, r.ID), r.ID, "session.migrate")
+	if errors.Is(err, errExchanged) || errors.Is(err, errExchangedOver) || errors.Is(err, errSessionOver) {
 		return false, nil
 	}
 	return err == nil, err

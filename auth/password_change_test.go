@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"errors"
 	"testing"
 	"time"
 )
@@ -72,20 +73,72 @@ func TestPassword_ChangedByAServerThatDiesBeforeRedisKnowsStillEndsTheSessions(t
 func TestPassword_ALogInThatOvertookItsChangeGetsNothing(t *testing.T) {
 	s := newServer(t, sessionsOn)
 	ada := s.seedUser("ada@example.test", RoleUser)
-	u, err := s.auth.proveByEmail(s.program("").request(), loginRequest{Email: "ada@example.test", Password: goodPassword})
+	p, err := s.auth.proveByEmail(s.program("").request(), loginRequest{Email: "ada@example.test", Password: goodPassword})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.auth.setPassword(t.Context(), Principal{User: ada.ID}, hashPassword(newPassword, currentCost), "127.0.0.1"); err != nil {
 		t.Fatal(err)
 	}
-	g, err := s.auth.issue(t.Context(), u.User, origin{}, "login")
-	if err != nil {
+	if g, err := s.auth.issue(t.Context(), p, origin{}, "login"); !errors.Is(err, errWrongPassword) {
+		t.Errorf("%+v %v", g, err)
+	}
+	s.noSession()
+	s.turn(Override{NewAuth: new(false)})
+	if g, err := s.auth.issue(t.Context(), p, origin{}, "login"); !errors.Is(err, errWrongPassword) {
+		t.Errorf("a legacy one: %+v %v", g, err)
+	}
+	s.noSession()
+}
+
+// noSession fails the test where a session was recorded, or stands in Redis.
+func (s *server) noSession() {
+	s.t.Helper()
+	n, err := s.auth.CountLive(s.t.Context())
+	keys, scanErr := s.redis.Client(s.t).Keys(s.t.Context(), sessionPrefix+"*").Result()
+	if err != nil || scanErr != nil || n.Sessions != 0 || len(keys) != 0 {
+		s.t.Errorf("%+v %v, in Redis %v %v", n, err, keys, scanErr)
+	}
+}
+
+// A session is being recorded when the change of the password begins: the change waits for it, and ends it. Its clock is ahead.
+func TestPassword_ASessionRecordedJustBeforeItsChangeEndsWithIt(t *testing.T) {
+	s := newServer(t, sessionsOn)
+	ada := s.seedUser("ada@example.test", RoleUser)
+	one, g := s.login("ada@example.test", "bearer")
+	conn := s.owner()
+	if _, err := conn.Exec(t.Context(), `CREATE FUNCTION public.late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(4711); RETURN NEW; END $$;
+		CREATE TRIGGER late BEFORE INSERT ON app.sessions FOR EACH ROW EXECUTE FUNCTION public.late(); SELECT pg_advisory_lock(4711)`); err != nil {
 		t.Fatal(err)
 	}
-	s.program(g.Access).want(200, "", "GET", "/api/auth/sessions", nil)
-	if err := s.auth.stillProven(t.Context(), u, g); err != error(errWrongPassword) {
-		t.Errorf("%v", err)
+	waiting := func(n int) {
+		s.within(10*time.Second, "a lock to be waited for", func() (enough bool) {
+			err := conn.QueryRow(t.Context(), `SELECT count(*) >= $1 FROM pg_locks WHERE NOT granted`, n).Scan(&enough)
+			return err == nil && enough
+		})
 	}
-	s.program(g.Access).want(401, "session_revoked", "GET", "/api/auth/sessions", nil)
+	second, changed := make(chan reply, 1), make(chan reply, 1)
+	go func() {
+		second <- s.program("").do("POST", "/api/auth/login", map[string]any{"email": "ada@example.test", "password": goodPassword, "transport": "bearer"})
+	}()
+	waiting(1)
+	go func() {
+		changed <- one.do("POST", "/api/auth/password", map[string]any{"current": goodPassword, "new": newPassword})
+	}()
+	waiting(2)
+	if _, err := conn.Exec(t.Context(), `SELECT pg_advisory_unlock(4711)`); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-changed; r.status != 204 {
+		t.Fatalf("%d %s", r.status, r.body)
+	}
+	if r := <-second; r.status == 200 {
+		s.program(into[grantView](t, r).Tokens.Access).want(401, "session_revoked", "GET", "/api/auth/sessions", nil)
+	} else {
+		t.Errorf("the log-in was first and got %d %s", r.status, r.body)
+	}
+	one.want(200, "", "GET", "/api/auth/sessions", nil)
+	if n, err := s.auth.CountLive(t.Context()); err != nil || n.Sessions != 1 {
+		t.Errorf("%s %s: %+v %v", ada.ID, g.Session.ID, n, err)
+	}
 }

@@ -33,7 +33,7 @@ func (a *Auth) register(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	g, err := a.issue(r.Context(), u, a.originOf(r, in.Device), "register")
+	g, err := a.issue(r.Context(), proof{user: u}, a.originOf(r, in.Device), "register")
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ func (rv *revoker) revokeWith(ctx context.Context, t Target, by Actor, why Reaso
 	// Not the caller's context: a client that goes away between the commit and Redis must not leave the sessions there.
 	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordLimit)
 	defer cancel()
-	ended, err := rv.ledger.write(work, []*revocation{r}, r.line(false), acts...)
+	ended, err := rv.ledger.writeAct(work, r, acts...)
 	if err != nil {
 		return Receipt{}, err // where the answer to a commit was lost, the feed brings the row
 	}

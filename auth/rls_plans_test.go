@@ -55,7 +55,6 @@ func fillTables(t *testing.T, d devstack.DB) {
 // wholeTable lists the queries that may read a whole user table, with the reason.
 var wholeTable = map[string]string{
 	selectDearestBcrypt: "once in five minutes, and a row security policy keeps a regular expression from any index",
-	"SELECT EXISTS (SELECT FROM app.portfolio_outbox)":                        "stops at the first row, and the table is empty but for the last moments",
 	"SELECT " + userColumns + " FROM app.users u ORDER BY u.created_at, u.id": "'rosetree user list' lists all users",
 }
 

@@ -80,7 +80,7 @@ func TestF6_FlipUnderLoadSignsNobodyOut(t *testing.T) {
 				}
 				one := servers[rand.IntN(len(servers))]
 				if n%20 == 0 && len(f.held) < 15 { // a log-in as the cohort says; its password was proven elsewhere
-					g, err := one.auth.issue(context.Background(), u, origin{ip: "192.0.2.1"}, "login")
+					g, err := one.auth.issue(context.Background(), proof{user: u}, origin{ip: "192.0.2.1"}, "login")
 					if err != nil {
 						fail("log-in", err)
 						continue
