@@ -47,6 +47,7 @@ func newHouse(t testing.TB, cfg Config, change ...func(*Deps)) *house {
 			}},
 			{Name: "alerts", Personal: true, Now: func(_ context.Context, p auth.Principal) ([]any, error) { return []any{alertOf(p.User, "f1")}, nil }},
 			{Name: "watchlists", Personal: true, Now: func(context.Context, auth.Principal) ([]any, error) { return []any{watchlistsOf()}, nil }},
+			{Name: "imports", Personal: true, Now: func(context.Context, auth.Principal) ([]any, error) { return nil, nil }},
 			{Name: "sessions", Admin: true, Now: func(context.Context, auth.Principal) ([]any, error) { return nil, nil }},
 		}}
 	for _, c := range change {

@@ -220,6 +220,9 @@ func (r *replay) act(words []string) {
 		r.h.hub.PublishTo("alerts", auth.UserID(words[1]), prices.AlertsSeenMessage{Type: "alerts_seen", IDs: words[2:]})
 	case "changed":
 		r.h.hub.PublishTo("alerts", auth.UserID(words[1]), prices.AlertsChangedMessage{Type: "alerts_changed"})
+	case "import":
+		done, _ := strconv.Atoi(words[3])
+		r.h.hub.PublishTo(portfolio.ImportsChannel, auth.UserID(words[1]), portfolio.ImportProgress{Type: "import", Run: "r1", Portfolio: "p1", Phase: words[2], Done: done, Total: 100_000})
 	case "drain":
 		r.h.stop()
 	case "move":

@@ -74,6 +74,11 @@ var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 // serve runs one more server on the same database, Redis and market.
 func (w *world) serve(cfg Config) *Service {
 	s := New(cfg, w.db, w.book, w.past, w.redis.Client(w.t), quiet, prometheus.NewRegistry())
+	w.run(s)
+	return s
+}
+
+func (w *world) run(s *Service) {
 	ctx, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -82,7 +87,16 @@ func (w *world) serve(cfg Config) *Service {
 		}
 	})
 	w.t.Cleanup(func() { stop(); wg.Wait() })
-	return s
+}
+
+// listening waits until n servers hear a channel.
+func (w *world) listening(t testing.TB, channel string, n int64) {
+	t.Helper()
+	rdb := w.redis.Client(t)
+	eventually(t, "a subscription to "+channel, func() bool {
+		count, err := rdb.PubSubNumSub(context.Background(), channel).Result()
+		return err == nil && count[channel] >= n
+	})
 }
 
 // user adds one.

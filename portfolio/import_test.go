@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"rosetree/auth"
 	"rosetree/internal/api"
 )
@@ -217,4 +219,80 @@ func TestManyRows(t *testing.T) {
 		t.Fatal(report.Added, problem)
 	}
 	t.Logf("%d rows in %v", n, time.Since(start))
+}
+
+func TestALongImportTellsHowFarItIsOnEveryServer(t *testing.T) {
+	w := newWorld(t)
+	ana, ben := w.user("ana@test"), w.user("ben@test")
+	other := New(Config{}, w.db, w.book, w.past, w.redis.Client(t), quiet, prometheus.NewRegistry())
+	heard := make(chan importNews, 1000)
+	other.OnImport = func(user auth.UserID, p ImportProgress) { heard <- importNews{user, p} }
+	w.run(other)
+	w.listening(t, importsChannel, 2)
+	w.define("SYM", "USD")
+	id := w.portfolio(ana, "")
+	end := func(phase string, dry bool) (all []ImportProgress) {
+		t.Helper()
+		for deadline := time.After(20 * time.Second); ; {
+			select {
+			case n := <-heard:
+				if n.User != ana.User || n.Portfolio != ID(id) || n.DryRun != dry || n.Type != "import" {
+					t.Errorf("heard %+v", n)
+				}
+				if all = append(all, n.ImportProgress); n.Phase == phaseDone || n.Phase == phaseFailed {
+					if n.Phase != phase {
+						t.Errorf("ended %s, want %s", n.Phase, phase)
+					}
+					return all
+				}
+			case <-deadline:
+				t.Fatalf("heard only %v", all)
+			}
+		}
+	}
+	file := func(n int, last string) string {
+		var b strings.Builder
+		b.WriteString("Date,Code,Currency,Price,Quantity,Action,Fee\n")
+		for i := range n {
+			fmt.Fprintf(&b, "2020-01-01,SYM,USD,%d.25,2,buy,0.5\n", 10+i)
+		}
+		return b.String() + last
+	}
+	for _, dry := range []bool{true, false} {
+		report, problem := w.send(ana, id, fmt.Sprint("dry_run=", dry), file(6000, ""))
+		if problem != nil || report.Added != 6000 {
+			t.Fatal(report.Added, problem)
+		}
+		all := end(phaseDone, dry)
+		var said []string
+		for _, p := range all {
+			said = append(said, fmt.Sprintf("%s %d/%d", p.Phase, p.Done, p.Total))
+		}
+		if got := fmt.Sprint(said); got != "[checking 0/6000 checking 2000/6000 checking 4000/6000 writing 0/6000 writing 5000/6000 writing 6000/6000 done 6000/6000]" {
+			t.Error(got)
+		}
+		if !dry && all[0].Run != report.Import {
+			t.Errorf("run %s, import %s", all[0].Run, report.Import)
+		}
+	}
+	if _, problem := w.send(ana, id, "", file(2500, "never,SYM,USD,1,1,buy,0\n")); problem == nil {
+		t.Error("a bad row was taken")
+	}
+	end(phaseFailed, false)
+	if late, err := other.ImportsUnderWay(t.Context(), ana); len(late) != 0 || err != nil {
+		t.Errorf("still under way: %v, %v", late, err)
+	}
+	if _, problem := w.send(ana, id, "", file(10, "")); problem != nil { // not long: nothing is told
+		t.Error(problem)
+	}
+	w.server.steps <- importNews{ben.User, ImportProgress{Type: "import", Run: "r", Phase: phaseWriting}}
+	if n := <-heard; n.User != ben.User {
+		t.Errorf("a short import is told: %+v", n)
+	}
+	if late, _ := other.ImportsUnderWay(t.Context(), ben); len(late) != 1 {
+		t.Errorf("who comes later hears %v", late)
+	}
+	if late, _ := other.ImportsUnderWay(t.Context(), ana); len(late) != 0 {
+		t.Errorf("ana hears of ben's: %v", late)
+	}
 }

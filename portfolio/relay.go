@@ -73,16 +73,23 @@ func (s *Service) send(ctx context.Context, batch []news) error {
 // hearNews follows the other servers. After each subscription everything in memory is compared with
 // the database: what was said while nobody listened is lost.
 func (s *Service) hearNews(ctx context.Context) error {
-	sub := s.rdb.Subscribe(ctx, newsChannel)
+	sub := s.rdb.Subscribe(ctx, newsChannel, importsChannel)
 	defer context.AfterFunc(ctx, func() { sub.Close() })() // a read does not end with its context
 	for ctx.Err() == nil {
 		msg, err := sub.ReceiveTimeout(ctx, time.Minute)
 		switch m := msg.(type) {
 		case *redis.Subscription:
+			if m.Channel != newsChannel {
+				break
+			}
 			for _, l := range s.all() {
 				l.catchUp()
 			}
 		case *redis.Message:
+			if m.Channel == importsChannel {
+				s.hearImport(m.Payload)
+				break
+			}
 			var n news
 			if json.Unmarshal([]byte(m.Payload), &n) == nil {
 				s.hear(n)

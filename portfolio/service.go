@@ -38,6 +38,9 @@ func (c Config) withDefaults() Config {
 
 // Service is the room's door: operations, and live portfolios.
 type Service struct {
+	// OnImport hears how far imports are, on any server; it must not block. Set it before Run.
+	OnImport func(auth.UserID, ImportProgress)
+
 	// fixed after New
 	config   Config
 	db       *auth.DB
@@ -50,6 +53,8 @@ type Service struct {
 	closes   closesBook
 	outgoing chan news
 	outbox   outbox
+	steps    chan importNews
+	imports  importsUnderWay
 
 	loads singleflight.Group
 
@@ -71,7 +76,7 @@ type key struct {
 // New makes the room. past may be the market itself.
 func New(cfg Config, db *auth.DB, market Market, past History, rdb redis.UniversalClient, log *slog.Logger, reg prometheus.Registerer) *Service {
 	s := &Service{config: cfg.withDefaults(), db: db, market: market, past: past, rdb: rdb, log: log,
-		outgoing: make(chan news, 4096), live: map[key]*live{}, closes: closesBook{seen: map[prices.Symbol]closesCopy{}}}
+		outgoing: make(chan news, 4096), steps: make(chan importNews, 256), live: map[key]*live{}, closes: closesBook{seen: map[prices.Symbol]closesCopy{}}}
 	s.metrics = newMetrics(reg, s)
 	s.rates = newRateBook(past)
 	return s
@@ -84,6 +89,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.publish(ctx) })
 	g.Go(func() error { return s.hearNews(ctx) })
+	g.Go(func() error { return s.tellImports(ctx) })
 	g.Go(func() error { return s.sweepOutbox(ctx) })
 	g.Go(func() error { return s.flush(ctx) })
 	g.Go(func() error { return s.grow(ctx) })

@@ -90,13 +90,13 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, ready func(address
 	operations := append(newOperations(callers, db, market, portfolios), notices.Operations()...)
 	sockets := hub.New(cfg.Hub, hub.Deps{
 		Sessions: callers, Market: market.Book, Portfolios: hub.Ledger(portfolios), Figures: callers,
-		Calls: operations.byName(), Topics: slices.Concat(adminTopics(callers), personalTopics(market, db), []hub.Topic{notices.Topic()}),
+		Calls: operations.byName(), Topics: slices.Concat(adminTopics(callers), personalTopics(market, portfolios, db), []hub.Topic{notices.Topic()}),
 		Address: callers.Address, Log: log, Registry: reg,
 	})
 	callers.CountSockets = sockets.Sockets
 	market.FollowDemand(sockets.Watched, portfolios.Held)
 	followAdmin(callers, sockets)
-	followUsers(market, db, sockets)
+	followUsers(market, portfolios, db, sockets)
 	operations = append(operations, sockets.Operations()...)
 
 	health := newReadiness(db, rdb, log)

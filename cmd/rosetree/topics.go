@@ -5,6 +5,7 @@ import (
 
 	"rosetree/auth"
 	"rosetree/hub"
+	"rosetree/portfolio"
 	"rosetree/prices"
 )
 
@@ -41,8 +42,9 @@ func followAdmin(callers *auth.Auth, sockets *hub.Hub) {
 	callers.OnSwitch = func(s auth.RolloutState) { sockets.Publish(rolloutTopic, rolloutMessage{"rollout", s}) }
 }
 
-// personalTopics are what each user follows of their own: alerts that came true and were not seen, and watchlists.
-func personalTopics(market *prices.Service, db *auth.DB) []hub.Topic {
+// personalTopics are what each user follows of their own: alerts that came true and were not seen, watchlists, and
+// how far long imports are.
+func personalTopics(market *prices.Service, portfolios *portfolio.Service, db *auth.DB) []hub.Topic {
 	return []hub.Topic{
 		{Name: prices.AlertsChannel, Personal: true, Now: func(ctx context.Context, p auth.Principal) ([]any, error) {
 			return market.UnseenAlerts(ctx, ownerOf(db, p))
@@ -50,11 +52,15 @@ func personalTopics(market *prices.Service, db *auth.DB) []hub.Topic {
 		{Name: prices.WatchlistsChannel, Personal: true, Now: func(ctx context.Context, p auth.Principal) ([]any, error) {
 			return market.CurrentWatchlists(ctx, ownerOf(db, p))
 		}},
+		{Name: portfolio.ImportsChannel, Personal: true, Now: portfolios.ImportsUnderWay},
 	}
 }
 
 // followUsers tells them.
-func followUsers(market *prices.Service, db *auth.DB, sockets *hub.Hub) {
+func followUsers(market *prices.Service, portfolios *portfolio.Service, db *auth.DB, sockets *hub.Hub) {
+	portfolios.OnImport = func(user auth.UserID, p portfolio.ImportProgress) {
+		sockets.PublishTo(portfolio.ImportsChannel, user, p)
+	}
 	market.FollowUsers(prices.Audience{
 		Follows: func(channel, user string) bool { return sockets.Follows(channel, auth.UserID(user)) },
 		Tell:    func(channel, user string, message any) { sockets.PublishTo(channel, auth.UserID(user), message) },
