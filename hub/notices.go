@@ -24,13 +24,18 @@ const noticeEvery = time.Second
 
 const longestNotice = 1000 // characters
 
+// noticeHistory is how long the status page tells of a notice that is over.
+const noticeHistory = 14 * 24 * time.Hour
+
 // Notices are the operators' messages to everyone.
 type Notices struct {
 	rows auth.Rows
 	log  *slog.Logger
 
+	// guarded by mu
 	mu    sync.Mutex
-	shown map[string]Notice // guarded by mu
+	shown map[string]Notice
+	board []PlannedNotice // all that may still interest, by their beginning; nil until they were read once
 }
 
 // NewNotices reads and writes with rows, which must be the auth service's.
@@ -66,13 +71,13 @@ func (n *Notices) Run(ctx context.Context, publish func(Notice)) error {
 	defer tick.Stop()
 	failing := false
 	for {
-		current, err := n.current(ctx)
+		all, err := n.read(ctx, selectBoard, noticeHistory)
 		if (err != nil) != failing && ctx.Err() == nil {
 			failing = err != nil
 			n.log.Warn("notices", "readable", !failing, "cause", err)
 		}
 		if err == nil {
-			for _, notice := range n.change(current, time.Now()) {
+			for _, notice := range n.change(all, time.Now()) {
 				publish(notice)
 			}
 		}
@@ -87,13 +92,17 @@ func (n *Notices) Run(ctx context.Context, publish func(Notice)) error {
 // ShowNotice tells every connection that follows notices.
 func (h *Hub) ShowNotice(n Notice) { h.Publish(NoticesTopic, n) }
 
-// change takes current for shown and returns what followers must be told: what is new, and, with an end that
-// has passed, what was taken away before its time.
-func (n *Notices) change(current []PlannedNotice, now time.Time) (news []Notice) {
+// change takes what all of them show now for shown and returns what followers must be told: what is new, and, with an
+// end that has passed, what was taken away before its time.
+func (n *Notices) change(all []PlannedNotice, now time.Time) (news []Notice) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	next := make(map[string]Notice, len(current))
-	for _, p := range current {
+	n.board = all
+	next := make(map[string]Notice, len(all))
+	for _, p := range all {
+		if p.From.After(now) || p.over(now) {
+			continue
+		}
 		next[p.ID] = Notice{Type: "notice", ID: p.ID, Level: p.Level, Text: p.Text, Until: p.Until}
 		if _, known := n.shown[p.ID]; !known {
 			news = append(news, next[p.ID])
@@ -109,15 +118,16 @@ func (n *Notices) change(current []PlannedNotice, now time.Time) (news []Notice)
 	return news
 }
 
-const selectNotices = `SELECT id::text, level, text, from_at, until FROM app.notices WHERE coalesce(until > now(), true)`
+func (p PlannedNotice) over(now time.Time) bool { return p.Until != nil && !p.Until.After(now) }
 
-func (n *Notices) current(ctx context.Context) ([]PlannedNotice, error) {
-	return n.read(ctx, selectNotices+" AND from_at <= now()")
-}
+const (
+	selectNotices = `SELECT id::text, level, text, from_at, until FROM app.notices WHERE coalesce(until > now(), true) ORDER BY from_at, id`
+	selectBoard   = `SELECT id::text, level, text, from_at, until FROM app.notices WHERE coalesce(until > now() - $1::interval, true) ORDER BY from_at, id`
+)
 
-func (n *Notices) read(ctx context.Context, sql string) (all []PlannedNotice, err error) {
+func (n *Notices) read(ctx context.Context, sql string, args ...any) (all []PlannedNotice, err error) {
 	var b pgx.Batch
-	b.Queue(sql + " ORDER BY from_at, id").Query(func(rows pgx.Rows) (err error) {
+	b.Queue(sql, args...).Query(func(rows pgx.Rows) (err error) {
 		all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (p PlannedNotice, err error) {
 			return p, row.Scan(&p.ID, &p.Level, &p.Text, &p.From, &p.Until)
 		})
@@ -200,11 +210,15 @@ func (n *Notices) remove(ctx context.Context, p auth.Principal, in struct {
 		return api.None{}, api.NotFound("notice")
 	}
 	return api.None{}, n.rows.Tx(ctx, func(tx pgx.Tx) error {
-		deleted, err := tx.Exec(ctx, `DELETE FROM app.notices WHERE id = $1`, in.ID)
+		// What was shown stays in the status page's history; what was only planned never happened.
+		ended, err := tx.Exec(ctx, `UPDATE app.notices SET until = now() WHERE id = $1 AND from_at <= now() AND coalesce(until > now(), true)`, in.ID)
+		if err == nil && ended.RowsAffected() == 0 {
+			ended, err = tx.Exec(ctx, `DELETE FROM app.notices WHERE id = $1 AND from_at > now()`, in.ID)
+		}
 		if err != nil {
 			return err
 		}
-		if deleted.RowsAffected() == 0 {
+		if ended.RowsAffected() == 0 {
 			return api.NotFound("notice")
 		}
 		var b pgx.Batch

@@ -5,7 +5,7 @@ package web
 import "net/http"
 
 // pages are the addresses that the browser's program knows; each gets the same document.
-var pages = []string{"/{$}", "/login", "/activity", "/sessions", "/settings", "/admin", "/status", "/docs"}
+var pages = []string{"/{$}", "/login", "/activity", "/watchlists", "/alerts", "/sessions", "/settings", "/admin", "/status", "/docs"}
 
 // Handler serves the pages, /assets/, the client library at its stable address and, for /api/ paths
 // that no room has taken, the problem that says so. It is meant for the mux's "/".

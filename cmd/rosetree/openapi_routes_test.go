@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rosetree/auth"
+	"rosetree/hub"
 	"rosetree/portfolio"
 )
 
@@ -142,6 +143,7 @@ var rawRoutes = []route{
 	{http.MethodGet, "/api/auth/export", "auth.export", "Everything stored about the caller: JSON, or with ?format=csv a zip of one CSV file per table", 200, nil, nil, false},
 	{http.MethodPost, "/api/portfolios/{portfolio}/import", "portfolio.import", "Takes a file, all rows or none; dry_run shows the verdicts, skip_invalid leaves bad rows out; format or template says what it is", 200, reflect.TypeFor[importQuery](), reflect.TypeFor[portfolio.ImportReport](), false},
 	{http.MethodGet, "/api/portfolios/{portfolio}/export", "portfolio.export", "All of a portfolio: JSON, or with ?format=csv its transactions", 200, reflect.TypeFor[exportQuery](), nil, false},
+	{http.MethodGet, "/api/notices", "notice.list", "What operators say to everyone: now, planned, and of the last 14 days; also for nobody", 200, nil, reflect.TypeFor[hub.NoticeBoard](), true},
 	{http.MethodGet, "/api/health", "health", "Whether the server and what it needs work", 200, nil, reflect.TypeFor[health](), true},
 	{http.MethodGet, "/api/health/live", "health.live", "Whether the process runs", 200, nil, reflect.TypeFor[health](), true},
 	{http.MethodGet, "/api/health/ready", "health.ready", "Whether it takes callers", 200, nil, reflect.TypeFor[health](), true},

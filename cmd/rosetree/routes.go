@@ -19,13 +19,14 @@ import (
 )
 
 // publicRoutes is what LISTEN_ADDR serves.
-func publicRoutes(callers *auth.Auth, all operations, portfolios *portfolio.Service, sockets *hub.Hub, health *readiness) *http.ServeMux {
+func publicRoutes(callers *auth.Auth, all operations, portfolios *portfolio.Service, sockets *hub.Hub, notices *hub.Notices, health *readiness) *http.ServeMux {
 	mux := http.NewServeMux()
 	health.routes(mux)
 	callers.Routes(mux)
 	all.mount(mux, callers.Authenticate)
 	portfolios.Routes(mux, callers.Authenticate)
 	sockets.Routes(mux)
+	notices.Routes(mux)
 	mux.Handle("/", web.Handler())
 	return mux
 }

@@ -101,7 +101,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, ready func(address
 
 	health := newReadiness(db, rdb, log)
 	context.AfterFunc(ctx, func() { health.draining.Store(true) })
-	listeners, at, err := listenAll(cfg.HTTP, publicRoutes(callers, operations, portfolios, sockets, health), operatorRoutes(reg, callers, sockets, health), callers, log)
+	listeners, at, err := listenAll(cfg.HTTP, publicRoutes(callers, operations, portfolios, sockets, notices, health), operatorRoutes(reg, callers, sockets, health), callers, log)
 	if err != nil {
 		return err
 	}

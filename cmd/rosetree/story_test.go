@@ -6,6 +6,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"rosetree/hub"
 )
 
 // portfolio makes one.
@@ -262,13 +265,26 @@ func TestANoticeOfAnAdminReachesEveryone(t *testing.T) {
 	if n := ws.typed("notice"); n.Text != "We move on Friday." || n.Until != nil {
 		t.Errorf("%+v", n)
 	}
+	var board hub.NoticeBoard
+	h.do("GET", "/api/notices", "", nil, 200, &board)
+	if len(board.Now) != 1 || board.Now[0].ID != made.ID || len(board.Past) != 0 {
+		t.Errorf("the status page has %+v", board)
+	}
 	root.call("DELETE", "/api/admin/notices/"+made.ID, nil, 204, nil)
 	if n := ws.typed("notice"); n.Until == nil {
 		t.Errorf("taken away: %+v", n)
 	}
+	h.do("GET", "/api/notices", "", nil, 200, &board)
+	if len(board.Now) != 0 || len(board.Past) != 1 || board.Past[0].Until == nil {
+		t.Errorf("what was shown stays in the history: %+v", board)
+	}
+	root.call("DELETE", "/api/admin/notices/"+made.ID, nil, 404, nil)
+	var planned struct{ ID string }
+	root.call("POST", "/api/admin/notices", map[string]any{"text": "Maintenance.", "from": time.Now().Add(time.Hour)}, 201, &planned)
+	root.call("DELETE", "/api/admin/notices/"+planned.ID, nil, 204, nil)
 	var audit struct{ Entries []struct{ Action string } }
-	root.call("GET", "/api/admin/audit?limit=2", nil, 200, &audit)
-	if audit.Entries[0].Action != "notice.delete" || audit.Entries[1].Action != "notice.add" {
+	root.call("GET", "/api/admin/audit?limit=4", nil, 200, &audit)
+	if audit.Entries[0].Action != "notice.delete" || audit.Entries[3].Action != "notice.add" {
 		t.Errorf("audit %+v", audit)
 	}
 }

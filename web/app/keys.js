@@ -4,8 +4,8 @@ import { pause } from './portfolio.js';
 import { nextTheme, set, settings } from './settings.js';
 import { html, useEffect, useState } from './vendor/preact.js';
 
-const help = [['/', 'search'], ['j k', 'next and previous row'], ['Enter', 'details of the row'], ['a', 'add a transaction'], ['g h', 'go to the portfolio'], ['g l', 'go to the activity'], ['g s', 'go to sessions'], ['g a', 'go to admin'], ['p', 'hide amounts'], ['space', 'pause updates'], ['t', 'light or dark'], ['?', 'this help']];
-const places = /** @type {Record<string, string>} */ ({ h: '/', l: '/activity', s: '/sessions', a: '/admin' });
+const help = [['/', 'search'], ['j k', 'next and previous row'], ['Enter', 'details of the row'], ['a', 'add a transaction'], ['g h', 'go to the portfolio'], ['g l', 'go to the activity'], ['g w', 'go to watchlists'], ['g n', 'go to alerts'], ['g s', 'go to sessions'], ['g a', 'go to admin'], ['p', 'hide amounts'], ['space', 'pause updates'], ['t', 'light or dark'], ['?', 'this help']];
+const places = /** @type {Record<string, string>} */ ({ h: '/', l: '/activity', w: '/watchlists', n: '/alerts', s: '/sessions', a: '/admin' });
 
 /** Moves the focus among the rows of the page's table. @param {number} by */
 function step(by) {

@@ -16,6 +16,8 @@ export const endedAt = signal(0);
 export const notices = signal(/** @type {any[]} */ ([]));
 export const deadline = signal(/** @type {string|null} */ (null));
 export const newBuild = signal(false);
+/** Ids of alerts that came true and that nobody has seen. @type {import('./vendor/preact.js').Signal<Set<string>>} */
+export const unseen = signal(new Set());
 
 export const client = new Rosetree('/ws', { refused: whyRefused });
 
@@ -47,6 +49,12 @@ client.on('notice', (n) => {
   notices.value = [...(left > 0 ? [n] : []), ...notices.value.filter((o) => o.id !== n.id)]; // one that was taken away comes with an end that has passed
   if (left > 0 && left < 86400000) setTimeout(() => { notices.value = notices.value.filter((o) => o.id !== n.id); }, left);
 });
+client.on('alert', (f) => {
+  if (unseen.value.has(f.id)) return; // one may be told twice
+  unseen.value = new Set(unseen.value).add(f.id);
+  import('./fired.js').then((m) => m.fired(f), () => {});
+});
+client.on('alerts_seen', (m) => { unseen.value = new Set([...unseen.value].filter((id) => !m.ids.includes(id))); });
 client.on('reauth', async (m) => {
   // A legacy log-in's token lasts an hour and its socket no longer: the next one is fetched, and the socket opened again with it.
   if (session.value?.auth === 'legacy' && (await renew())) client.reconnect();
@@ -85,10 +93,7 @@ export async function begin() {
     session.value = status.session ?? null;
     me.value = status.authenticated ? status.user : null;
   });
-  if (me.value) {
-    client.connect();
-    client.follow('notices');
-  }
+  if (me.value) follow();
   return me.value;
 }
 
@@ -98,8 +103,12 @@ export function begun(answer) {
     session.value = answer.session ?? null;
     me.value = answer.user;
   });
+  follow();
+}
+
+function follow() {
   client.connect();
-  client.follow('notices');
+  for (const channel of ['notices', 'alerts']) client.follow(channel);
 }
 
 /** Leaves nothing behind: the page is replaced, so that its memory goes too. */

@@ -12,6 +12,8 @@ const Login = lazy(() => import('./pages/login.js').then((m) => m.Login));
 /** @type {Record<string, () => Promise<{default:any}>>} */
 const later = {
   '/activity': () => import('./pages/activity.js'),
+  '/watchlists': () => import('./pages/watchlists.js'),
+  '/alerts': () => import('./pages/alerts.js'),
   '/sessions': () => import('./pages/sessions.js'),
   '/admin': () => import('./pages/admin.js'),
   '/status': () => import('./pages/status.js'),

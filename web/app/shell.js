@@ -1,6 +1,6 @@
 import { Dialog, Field, Icon, Menu, Toasts, Trouble, useForm } from './ui.js';
 import { post, stepUp } from './api.js';
-import { client, conn, deadline, ended, endedAt, heardAt, logOut, me, newBuild, notices, retryAt, rtt, stayIn } from './live.js';
+import { client, conn, deadline, ended, endedAt, heardAt, logOut, me, newBuild, notices, retryAt, rtt, stayIn, unseen } from './live.js';
 import { isDark, nextTheme, set, settings } from './settings.js';
 import { span, time } from './format.js';
 import { path } from './nav.js';
@@ -9,7 +9,7 @@ import { html, useEffect, useRef, useState } from './vendor/preact.js';
 
 const logo = document.querySelector(/** @type {'link'} */ ('link[rel=icon]'))?.href;
 
-const links = /** @type {const} */ ([['/', 'Portfolio', 'home'], ['/activity', 'Activity', 'activity'], ['/sessions', 'Sessions', 'devices'], ['/admin', 'Admin', 'admin']]);
+const links = /** @type {const} */ ([['/', 'Portfolio', 'home'], ['/activity', 'Activity', 'activity'], ['/watchlists', 'Watch', 'watch'], ['/alerts', 'Alerts', 'bell'], ['/sessions', 'Sessions', 'devices'], ['/admin', 'Admin', 'admin']]);
 
 /** Redraws its caller every second, for ages and countdowns. */
 function useSecond(on = true) {
@@ -37,10 +37,11 @@ function Pill() {
 function Top() {
   const user = me.value, hide = settings.value.hide;
   const shown = links.filter(([to]) => to !== '/admin' || user?.role === 'admin');
+  const news = (/** @type {string} */ to) => to === '/alerts' && unseen.value.size > 0 && html`<b class="news">${unseen.value.size}<span class="sr"> new</span></b>`;
   const at = (/** @type {string} */ to) => (path.value === to ? 'page' : undefined);
   return html`<header class="top"><div>
       <a class="brand" href="/" aria-label="Rosetree"><img src=${logo} alt="" /><span class="wide">rosetree</span></a>
-      ${user && html`<nav class="nav" aria-label="Pages">${shown.map(([to, text]) => html`<a href=${to} aria-current=${at(to)}>${text}</a>`)}</nav>`}
+      ${user && html`<nav class="nav" aria-label="Pages">${shown.map(([to, text]) => html`<a href=${to} aria-current=${at(to)}>${text}${news(to)}</a>`)}</nav>`}
       <span class="grow"></span>
       ${user && html`<span role="status"><${Pill} /></span>`}
       <button type="button" class="btn quiet icon" title="Light or dark (t)" aria-label=${isDark() ? 'Light theme' : 'Dark theme'} onClick=${nextTheme}><${Icon} name="sun" /></button>
@@ -52,7 +53,7 @@ function Top() {
       <//>`}
       ${!user && html`<a class="btn slim" href="/login">Log in</a>`}
     </div></header>
-    ${user && html`<nav class="bottom" aria-label="Pages, below">${shown.map(([to, text, icon]) => html`<a href=${to} aria-current=${at(to)}><${Icon} name=${icon} size="20" />${text}</a>`)}</nav>`}`;
+    ${user && html`<nav class="bottom" aria-label="Pages, below">${shown.map(([to, text, icon]) => html`<a href=${to} aria-current=${at(to)}><${Icon} name=${icon} size="20" />${text}${news(to)}</a>`)}</nav>`}`;
 }
 
 const reasons = /** @type {Record<string, (who:string) => string>} */ ({

@@ -1,7 +1,8 @@
 import { Dialog, Field, Trouble, toast, useForm } from '../ui.js';
-import { get, url } from '../api.js';
+import { get } from '../api.js';
 import { client } from '../live.js';
-import { current, rows, summary } from '../portfolio.js';
+import { current, summary } from '../portfolio.js';
+import { SymbolField } from './symbol.js';
 import { types } from './types.js';
 import { html, useEffect, useRef, useState } from '../vendor/preact.js';
 
@@ -15,26 +16,6 @@ const decimal = (s) => (s ?? '').replace(/[\s']/g, '').replace(/,(?=\d{1,8}$)/, 
 function local(at) {
   const d = at ? new Date(at) : new Date();
   return new Date(d.getTime() - d.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
-}
-
-/** @param {{value?:string, error?:any, onPick:(i:any) => void}} p a symbol with a search under it */
-function SymbolField({ value, error, onPick }) {
-  const [found, setFound] = useState(/** @type {any[]} */ ([]));
-  const turn = useRef(0);
-  const search = async (/** @type {string} */ q) => {
-    const mine = ++turn.current;
-    const exact = rows.get(q.toUpperCase())?.peek();
-    if (exact) onPick(exact);
-    if (!q) return setFound([]);
-    const answer = await get(url('/api/instruments', { q })).catch(() => null);
-    if (mine !== turn.current || !answer) return;
-    const list = answer.instruments ?? [];
-    setFound(list.slice(0, 12));
-    const hit = list.find((/** @type {any} */ i) => i.symbol === q.toUpperCase());
-    if (hit) onPick(hit);
-  };
-  return html`<${Field} label="Symbol" name="symbol" error=${error} required autofocus autocomplete="off" autocapitalize="characters" spellcheck=${false} list="symbols" defaultValue=${value} onInput=${(/** @type {any} */ e) => search(e.target.value.trim())} />
-    <datalist id="symbols">${found.map((i) => html`<option key=${i.symbol} value=${i.symbol}>${i.name}</option>`)}</datalist>`;
 }
 
 /** @param {Record<string, string>} f @param {string} type @param {Record<string, any>} initial what the form began with: an edit keeps the account and the seconds that it did not touch */

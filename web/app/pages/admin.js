@@ -1,6 +1,5 @@
-import { client, me } from '../live.js';
-import { count, percent } from '../format.js';
-import { useAsked } from '../ui.js';
+import { me } from '../live.js';
+import { Overview } from './admin/overview.js';
 import { Sessions } from './admin/sessions.js';
 import { Rollout } from './admin/rollout.js';
 import { Audit } from './admin/audit.js';
@@ -20,19 +19,4 @@ export default function Admin() {
   const Page = tabs[tab][1];
   return html`<div class="pagehead"><h1>Admin</h1><div class="seg" role="tablist" aria-label="Admin">${tabs.map(([name], i) => html`<button type="button" role="tab" key=${name} aria-selected=${i === tab ? 'true' : 'false'} aria-controls="panel" onClick=${() => choose(i)}>${name}</button>`)}</div></div>
     <${Overview} /><div id="panel" role="tabpanel" class="stack" aria-label=${tabs[tab][0]}><${Page} /></div>`;
-}
-
-/** @param {any} v @param {number} [digits] */
-const ms = (v, digits = 1) => (v === null || v === undefined ? '–' : `${Number(v).toFixed(digits)} ms`);
-
-function Overview() {
-  const asked = useAsked(() => client.call('admin.overview'), []);
-  useEffect(() => {
-    const t = setInterval(() => !document.hidden && asked.again(), 3000);
-    return () => clearInterval(t);
-  }, []);
-  const o = asked.data;
-  const figures = /** @type {[string, any][]} */ ([['Sockets', count(o?.sockets)], ['Users', count(o?.users)], ['Sessions', count(o?.sessions)],
-    ['On sessions', percent(o?.session_share, false)], ['Validation p95', ms(o?.validate_p95_ms)], ['Errors of ours', percent(o?.error_rate, false)]]);
-  return html`<dl class="card kpis">${figures.map(([k, v]) => html`<div key=${k}><dt>${k}</dt><dd>${v}</dd></div>`)}</dl>`;
 }

@@ -1,5 +1,6 @@
 import { useAsked } from '../ui.js';
-import { me, notices } from '../live.js';
+import { get } from '../api.js';
+import { client } from '../live.js';
 import { time } from '../format.js';
 import { html, useEffect, useState } from '../vendor/preact.js';
 
@@ -16,11 +17,13 @@ export default function Status() {
   const [at, setAt] = useState(Date.now());
   useEffect(() => {
     document.title = 'Status · Rosetree';
-    const t = setInterval(() => { setAt(Date.now()); whole.again(); paths.again(); }, 10000);
-    return () => clearInterval(t);
+    const t = setInterval(() => { setAt(Date.now()); whole.again(); paths.again(); board.again(); }, 10000);
+    const off = client.on('notice', () => board.again()); // sooner for those who are logged in
+    return () => { clearInterval(t); off(); };
   }, []);
   const whole = useAsked(() => health('/api/health'), []);
   const paths = useAsked(() => Promise.all([health('/api/health/auth-v2'), health('/api/health/auth-legacy')]), []);
+  const board = useAsked(() => get('/api/notices'), []);
   const state = whole.data ? whole.data.body?.status ?? 'down' : null;
   const checks = Object.entries(whole.data?.body?.checks ?? {});
   return html`<div class="pagehead"><h1>Status</h1><span class="soft small">checked ${time(at, { timeStyle: 'medium' })}, every ten seconds</span></div>
@@ -28,9 +31,15 @@ export default function Status() {
     <section class="card" aria-labelledby="parts"><header><h2 id="parts">Parts</h2></header><ul class="parts">
       ${checks.map(([name, c]) => part(named[name] ?? name, ...read(c)))}
       ${paths.data && part('Log-in with sessions', paths.data[0].ok ? 'ok' : 'off', '')}${paths.data && part('Log-in with legacy tokens', paths.data[1].ok ? 'ok' : 'off', '')}</ul></section>
-    <section class="card" aria-labelledby="now"><header><h2 id="now">Notices</h2></header><div class="pad">${notices.value.length ? html`<ul class="stack">${notices.value.map((n) => html`<li key=${n.id}><span class=${`tag ${n.level === 'critical' ? 'bad' : n.level === 'warning' ? 'warn' : ''}`}>${n.level}</span> ${n.text}</li>`)}</ul>`
-      : html`<p class="soft">${me.value ? 'There are none.' : 'Notices are shown to those who are logged in.'}</p>`}</div></section>`;
+    ${board.data ? html`<${List} id="now" title="Now" list=${board.data.now} none="No notice." />
+      ${board.data.planned.length > 0 && html`<${List} id="planned" title="Planned" list=${board.data.planned} />`}
+      <${List} id="past" title="The last 14 days" list=${board.data.past} none="Nothing happened." />` : board.error && html`<p class="problem">Notices cannot be read now: ${board.error.message}</p>`}`;
 }
+
+/** @param {{id:string, title:string, list:any[], none?:string}} p */
+const List = ({ id, title, list, none }) => html`<section class="card" aria-labelledby=${id}><header><h2 id=${id}>${title}</h2></header>
+  ${list.length ? html`<ul class="parts">${list.map((n) => html`<li key=${n.id}><span class=${`tag ${n.level === 'critical' ? 'bad' : n.level === 'warning' ? 'warn' : ''}`}>${n.level}</span>
+    <span class="grow">${n.text}<br /><span class="soft small">${time(n.from)}${n.until ? ` – ${time(n.until)}` : ''}</span></span></li>`)}</ul>` : html`<p class="pad soft">${none}</p>`}</section>`;
 
 /** A check is ok, or one word or sentence of what is wrong. @param {any} c @returns {[string, string]} */
 const read = (c) => (typeof c === 'object' && c ? [c.status ?? 'ok', c.detail ?? c.message ?? ''] : words[c] ? [c, ''] : ['down', String(c)]);

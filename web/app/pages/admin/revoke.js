@@ -1,53 +1,77 @@
 import { Dialog, Field, Trouble, useForm } from '../../ui.js';
-import { api, get } from '../../api.js';
+import { api, get, stepUp } from '../../api.js';
 import { count } from '../../format.js';
+import { overview } from './overview.js';
 import { userOf, who } from './sessions.js';
-import { html, signal } from '../../vendor/preact.js';
+import { html, signal, useState } from '../../vendor/preact.js';
 
-/** @typedef {{id:any, what:string, clicked:number, answered:number, receipt:any, servers:any[]}} Receipt */
+/** @typedef {{id:any, what:string, answered:number, receipt:any, servers:any[]}} Receipt */
 
 const receipts = signal(/** @type {Receipt[]} */ ([]));
 
-/** Follows a receipt for five seconds: each server adds its line as it has closed its sockets. @param {Receipt} r */
+let clicked = 0;
+stepUp.subscribe((asking) => { if (!asking) clicked = performance.now(); }); // the time that it takes to type a password does not count
+
+/** Milliseconds since the last click on Revoke; 0 where it was long ago, and what ends was ended by somebody else. */
+export function sinceClick() {
+  const ms = Math.round(performance.now() - clicked);
+  return receipts.peek().length + under && ms < 10000 ? Math.max(1, ms) : 0;
+}
+
+/** Follows a receipt for ten seconds: each server adds its line as it has closed its sockets. @param {Receipt} r */
 async function follow(r) {
-  for (let i = 0; i < 10 && r.id; i++) {
+  const until = performance.now() + 10000;
+  for (let pause = 50; r.id && performance.now() < until; pause = Math.min(500, pause * 1.5)) {
     const found = await get(`/api/admin/revocations/${r.id}`).catch(() => null);
-    if (found?.servers?.length && found.servers.length !== r.servers.length) {
+    if (found?.servers?.length && JSON.stringify(found.servers) !== JSON.stringify(r.servers)) {
       r.servers = found.servers;
       receipts.value = [...receipts.value];
     }
-    await new Promise((next) => setTimeout(next, 500));
+    await new Promise((next) => setTimeout(next, pause));
   }
 }
 
+let under = 0; // acts that were not answered yet
+
 /** @param {string} what @param {() => Promise<any>} act */
 async function revoke(what, act) {
-  const clicked = performance.now();
-  const receipt = await act();
-  /** @type {Receipt} */ const r = { id: receipt?.id, what, clicked, answered: Math.round(performance.now() - clicked), receipt, servers: [] };
-  receipts.value = [r, ...receipts.value].slice(0, 20);
+  clicked = performance.now();
+  under++;
+  const receipt = await act().finally(() => { under--; });
+  /** @type {Receipt} */ const r = { id: receipt?.id, what, answered: Math.round(performance.now() - clicked), receipt, servers: [] };
+  receipts.value = [r, ...receipts.value].slice(0, 100);
   follow(r);
 }
 
 export const Receipts = () => (receipts.value.length ? html`<section class="card" aria-labelledby="receipts"><header><h2 id="receipts">Receipts</h2></header><ol class="pad log" role="log">
-  ${receipts.value.map((r) => html`<li key=${r.id ?? r.clicked}>${r.what}: ${count(r.receipt?.sessions ?? 1)} sessions, ${count(r.receipt?.sockets ?? 0)} sockets closed; answered in ${r.answered} ms${r.receipt?.durable === false ? '; not durable yet' : ''}${r.receipt?.redis && r.receipt.redis !== 'ok' ? `; Redis: ${r.receipt.redis}` : ''}
+  ${receipts.value.map((r) => html`<li key=${r.id}>${r.what}: ${count(r.receipt?.sessions ?? 1)} sessions, ${count(r.receipt?.sockets ?? 0)} sockets closed; answered in ${r.answered} ms${r.receipt?.durable === false ? '; not durable yet' : ''}${r.receipt?.redis && r.receipt.redis !== 'ok' ? `; Redis: ${r.receipt.redis}` : ''}
     ${r.servers.map((s) => html`<br />   server ${s.server}: ${count(s.sockets)} sockets closed (${Number(s.ms).toFixed(1)} ms, heard by ${s.via})`)}</li>`)}</ol></section>` : null);
 
-const titles = /** @type {Record<string, string>} */ ({ one: 'Revoke session', some: 'Revoke sessions', user: 'Revoke all sessions of a user' });
+const titles = /** @type {Record<string, string>} */ ({ one: 'Revoke session', some: 'Revoke sessions', user: 'Revoke all sessions of a user', all: 'Revoke all sessions of everyone' });
 
-/** @param {{target:any, close:() => void, ended:(ids:string[]) => void}} p */
-export function Revoke({ target, close, ended }) {
+/** One after the other until the first was answered, because it may ask for the password; then the rest together. @param {any[]} sessions @param {string} reason */
+async function revokeSome([head, ...rest], reason) {
+  const one = (/** @type {any} */ s) => revoke(`${who(s)}, ${s.device?.name || 'unnamed device'}`, () => api('DELETE', `/api/admin/sessions/${s.id}`, { reason }));
+  await one(head);
+  await Promise.all(rest.map(one));
+}
+
+/** @param {{target:any, close:() => void}} p */
+export function Revoke({ target, close }) {
   const { kind, sessions = [] } = target, s = sessions[0];
-  const form = useForm(async ({ reason }) => {
-    if (kind === 'user') await revoke(`All of ${who(s)}`, () => api('DELETE', `/api/admin/users/${userOf(s)}/sessions`, { reason }));
-    else for (const one of sessions) await revoke(`${who(one)}, ${one.device?.name || 'unnamed device'}`, () => api('DELETE', `/api/admin/sessions/${one.id}`, { reason }));
-    ended(kind === 'user' ? [] : sessions.map((/** @type {any} */ x) => x.id));
+  const [total] = useState(overview.peek()?.sessions ?? NaN); // as it was when the question was asked
+  const form = useForm(async ({ reason, count: typed }) => {
+    if (kind === 'all' && Number(typed) !== total) throw Object.assign(new Error(`There are ${count(total)} sessions`), { field: 'count' });
+    if (kind === 'all') await revoke('Everyone', () => api('DELETE', '/api/admin/sessions', { reason }));
+    else if (kind === 'user') await revoke(`All of ${who(s)}`, () => api('DELETE', `/api/admin/users/${userOf(s)}/sessions`, { reason }));
+    else await revokeSome(sessions, reason);
     close();
   });
   return html`<${Dialog} title=${titles[kind]} close=${close}><form class="stack" onSubmit=${form.submit}>
     <p>${kind === 'one' ? html`The session of <b>${who(s)}</b> on ${s.device?.name || 'an unnamed device'} ends at once, and its sockets close.` : kind === 'some' ? html`<b>${sessions.length} sessions</b> end at once, and their sockets close.`
-      : html`Every session of <b>${who(s)}</b> ends at once, on every device.`}</p>
-    <${Field} label="Reason" name="reason" required maxlength="200" autofocus hint="Kept in the audit log." error=${form.error} />
-    <${Trouble} error=${form.error} fields=${['reason']} />
+      : kind === 'user' ? html`Every session of <b>${who(s)}</b> ends at once, on every device.` : html`<b>${count(total)} sessions</b>, everyone's, end at once on every server, and all their sockets close.`}</p>
+    ${kind === 'all' && html`<${Field} label="How many sessions are that?" name="count" inputmode="numeric" required autocomplete="off" hint=${`Type ${total} to say that you mean it.`} error=${form.error} />`}
+    <${Field} label="Reason" name="reason" required maxlength="200" autofocus=${kind !== 'all'} hint="Kept in the audit log." error=${form.error} />
+    <${Trouble} error=${form.error} fields=${['reason', 'count']} />
     <div class="foot"><button type="button" class="btn" onClick=${close}>Cancel</button><button class="btn primary danger" disabled=${form.busy}>Revoke</button></div></form><//>`;
 }

@@ -1,6 +1,7 @@
 import { Dialog, Field, Trouble, toast, useAsked, useForm } from '../../ui.js';
 import { api, get } from '../../api.js';
 import { client } from '../../live.js';
+import { overview } from './overview.js';
 import { percent, time } from '../../format.js';
 import { html, useEffect, useState } from '../../vendor/preact.js';
 
@@ -10,11 +11,10 @@ export function Rollout() {
   const [draft, setDraft] = useState(/** @type {number|null} */ (null));
   const [changing, change] = useState(/** @type {any} */ (null));
   useEffect(() => {
-    const t = setInterval(() => !document.hidden && asked.again(), 2000);
-    return () => clearInterval(t);
+    const off = [client.on('rollout', asked.put), client.follow('rollout')];
+    return () => off.forEach((f) => f());
   }, []);
-  const state = asked.data, r = state?.effective, guard = state?.guard;
-  const o = useAsked(() => client.call('admin.overview'), [state]).data;
+  const state = asked.data, r = state?.effective, guard = state?.guard, o = overview.value;
   if (!r) return html`<${Trouble} error=${asked.error} />`;
   const now = draft ?? r.percentage;
   const flip = (/** @type {string} */ text, /** @type {any} */ fields) => change({ text, fields });
