@@ -97,7 +97,7 @@ func TestEveryImportOfEveryModuleResolves(t *testing.T) {
 }
 
 func TestGzipIsTheSameBytes(t *testing.T) {
-	target := siteOnce().prefix + "main.js"
+	target := siteOnce().prefix + "app.css"
 	plain, zipped := get(t, target), get(t, target, "Accept-Encoding", "br, gzip;q=0.5")
 	if zipped.Header.Get("Content-Encoding") != "gzip" {
 		t.Fatal("gzip was offered and not used")

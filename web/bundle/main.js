@@ -1,1 +1,1 @@
-import"./chunk-O5Q4UVE3.js";
+import"./chunk-TN3ZHJJF.js";

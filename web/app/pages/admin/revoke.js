@@ -3,7 +3,7 @@ import { api, get, stepUp } from '../../api.js';
 import { count } from '../../format.js';
 import { overview } from './overview.js';
 import { userOf, who } from './sessions.js';
-import { html, signal, useState } from '../../vendor/preact.js';
+import { html, signal, useEffect, useState } from '../../vendor/preact.js';
 
 /** @typedef {{id:any, what:string, answered:number, receipt:any, servers:any[]}} Receipt */
 
@@ -43,9 +43,12 @@ async function revoke(what, act) {
   follow(r);
 }
 
-export const Receipts = () => (receipts.value.length ? html`<section class="card" aria-labelledby="receipts"><header><h2 id="receipts">Receipts</h2></header><ol class="pad log" role="log">
-  ${receipts.value.map((r) => html`<li key=${r.id}>${r.what}: ${count(r.receipt?.sessions ?? 1)} sessions, ${count(r.receipt?.sockets ?? 0)} sockets closed; answered in ${r.answered} ms${r.receipt?.durable === false ? '; not durable yet' : ''}${r.receipt?.redis && r.receipt.redis !== 'ok' ? `; Redis: ${r.receipt.redis}` : ''}
-    ${r.servers.map((s) => html`<br />   server ${s.server}: ${count(s.sockets)} sockets closed (${Number(s.ms).toFixed(1)} ms, heard by ${s.via})`)}</li>`)}</ol></section>` : null);
+export function Receipts() {
+  useEffect(takeUp, []);
+  return receipts.value.length ? html`<section class="card" aria-labelledby="receipts"><header><h2 id="receipts">Receipts</h2></header><ol class="pad log" role="log">
+    ${receipts.value.map((r) => html`<li key=${r.id}>${r.what}: ${r.receipt?.sessions === undefined ? '' : `${count(r.receipt.sessions)} sessions, `}${count(r.servers.length ? r.servers.reduce((n, s) => n + s.sockets, 0) : r.receipt?.sockets ?? 0)} sockets closed; answered in ${r.answered} ms${r.receipt?.durable === false ? '; not durable yet' : ''}${r.receipt?.redis && r.receipt.redis !== 'ok' ? `; Redis: ${r.receipt.redis}` : ''}
+      ${r.servers.map((s) => html`<br />   server ${s.server}: ${count(s.sockets)} sockets closed (${Number(s.ms).toFixed(1)} ms, heard by ${s.via})`)}</li>`)}</ol></section>` : null;
+}
 
 const titles = /** @type {Record<string, string>} */ ({ one: 'Revoke session', some: 'Revoke sessions', user: 'Revoke all sessions of a user', all: 'Revoke all sessions of everyone' });
 
@@ -56,20 +59,39 @@ async function revokeSome([head, ...rest], reason) {
   await Promise.all(rest.map(one));
 }
 
+const LEFT = 'rosetree.receipt'; // of the act that ends this session too: shown after the next log-in
+
+/** @param {string} reason */
+async function revokeAll(reason) {
+  await revoke('Everyone', () => api('POST', '/api/admin/sessions/revoke-all', { reason, confirm: 'all' }));
+  const { what, answered, receipt } = receipts.peek()[0];
+  sessionStorage.setItem(LEFT, JSON.stringify({ id: receipt.id, what, answered, receipt, servers: [] }));
+}
+
+/** Takes up the receipt that the last session left. */
+function takeUp() {
+  const left = sessionStorage.getItem(LEFT);
+  sessionStorage.removeItem(LEFT);
+  if (!left) return;
+  /** @type {Receipt} */ const r = JSON.parse(left);
+  receipts.value = [r, ...receipts.peek()];
+  follow(r);
+}
+
 /** @param {{target:any, close:() => void}} p */
 export function Revoke({ target, close }) {
   const { kind, sessions = [] } = target, s = sessions[0];
   const [total] = useState(overview.peek()?.sessions ?? NaN); // as it was when the question was asked
   const form = useForm(async ({ reason, count: typed }) => {
     if (kind === 'all' && Number(typed) !== total) throw Object.assign(new Error(`There are ${count(total)} sessions`), { field: 'count' });
-    if (kind === 'all') await revoke('Everyone', () => api('DELETE', '/api/admin/sessions', { reason }));
+    if (kind === 'all') await revokeAll(reason);
     else if (kind === 'user') await revoke(`All of ${who(s)}`, () => api('DELETE', `/api/admin/users/${userOf(s)}/sessions`, { reason }));
     else await revokeSome(sessions, reason);
     close();
   });
   return html`<${Dialog} title=${titles[kind]} close=${close}><form class="stack" onSubmit=${form.submit}>
     <p>${kind === 'one' ? html`The session of <b>${who(s)}</b> on ${s.device?.name || 'an unnamed device'} ends at once, and its sockets close.` : kind === 'some' ? html`<b>${sessions.length} sessions</b> end at once, and their sockets close.`
-      : kind === 'user' ? html`Every session of <b>${who(s)}</b> ends at once, on every device.` : html`<b>${count(total)} sessions</b>, everyone's, end at once on every server, and all their sockets close.`}</p>
+      : kind === 'user' ? html`Every session of <b>${who(s)}</b> ends at once, on every device.` : html`<b>${count(total)} sessions</b>, everyone's and this one too, end at once on every server, and all their sockets close. The receipt is shown here when you have logged in again.`}</p>
     ${kind === 'all' && html`<${Field} label="How many sessions are that?" name="count" inputmode="numeric" required autocomplete="off" hint=${`Type ${total} to say that you mean it.`} error=${form.error} />`}
     <${Field} label="Reason" name="reason" required maxlength="200" autofocus=${kind !== 'all'} hint="Kept in the audit log." error=${form.error} />
     <${Trouble} error=${form.error} fields=${['reason', 'count']} />
