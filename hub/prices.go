@@ -14,12 +14,14 @@ import (
 type ticker struct {
 	symbol   prices.Symbol
 	newest   atomic.Pointer[fragment] // nil: no price yet
+	from     atomic.Pointer[origin]   // of the newest; nil: nobody has said
 	watchers []bitset                 // by shard; guarded by that shard's mu
 }
 
 type fragment struct {
 	n    uint64
-	json []byte
+	json []byte // of an update
+	from []byte // what a snapshot adds before the last brace: where the price comes from; may be empty
 }
 
 // offer makes q the newest update, unless a newer one is there already.
@@ -27,6 +29,7 @@ func (t *ticker) offer(q prices.Quote) bool {
 	f := &fragment{n: q.N, json: encodeUpdate(q)}
 	for {
 		old := t.newest.Load()
+		f.from = t.origin(q)
 		if old != nil && old.n >= q.N {
 			return false
 		}
@@ -217,6 +220,9 @@ func (p *priceSlots) appendSnapshot(b []byte) ([]byte, int) {
 		sl.fresh = false
 		if f := sl.ticker.newest.Load(); f != nil {
 			b = appendUpdate(b, f, sent)
+			if len(f.from) > 0 {
+				b = append(append(b[:len(b)-1], f.from...), '}')
+			}
 			sl.sent = uint32(f.n)
 			sent++
 		}

@@ -36,6 +36,7 @@ func TestCandlesAreThereWhileTheyFormAndAfterTheyAreWritten(t *testing.T) {
 			return last.Open != nil && !last.High.LessThan(last.Close) && !last.Low.GreaterThan(*last.Open) && time.Since(time.UnixMilli(last.Time)) < 24*time.Hour
 		})
 	}
+	until(t, "history is written", func() bool { return len(candlesOf(t, s, "interval=1d")) >= 300 })
 	cancel()
 	<-done
 	if days := candlesOf(t, s, "interval=1d"); len(days) < 300 || days[0].Open != nil {

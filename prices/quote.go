@@ -34,6 +34,9 @@ type Quote struct {
 	slot   uint32 // of the symbol among the book's: listeners keep slices by it, because looking up texts is most of a tick's cost
 }
 
+// Delay is how far behind the market the quote's source is by its nature; 0: it reports at once.
+func (q Quote) Delay() time.Duration { return delayOf(q.Source) }
+
 // Close is the last price of one session of an instrument.
 type Close struct {
 	Symbol Symbol
