@@ -66,6 +66,13 @@ func (m *ohlc) restate(n, d int64) {
 	}
 }
 
+// scale turns what is quoted in minor units into the currency.
+func (m *ohlc) scale(factor decimal.Decimal) {
+	for _, p := range []*decimal.Decimal{&m.open, &m.high, &m.low, &m.close} {
+		*p = p.Mul(factor)
+	}
+}
+
 // tape makes minutes of what the book tells. Longer candles are made of minutes when they are written.
 type tape struct {
 	mu       sync.Mutex

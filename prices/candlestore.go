@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -85,6 +86,50 @@ func (s store) writeSpan(ctx context.Context, name string, part []ohlc) error {
 		name, symbols, starts, open, high, low, last)
 	if err := s.db.Do(ctx, b); err != nil {
 		return fmt.Errorf("prices: write candles: %w", err)
+	}
+	return nil
+}
+
+// addDays writes the candles of days before or after those that each symbol has: what ticks made stays.
+func (s store) addDays(ctx context.Context, days []ohlc) error {
+	type reach struct{ first, last time.Time }
+	known := map[Symbol]reach{}
+	b := &pgx.Batch{}
+	b.Queue(`SELECT symbol, min(start), max(start) FROM app.candles WHERE span = '1d' GROUP BY symbol`).Query(func(rows pgx.Rows) error {
+		var symbol Symbol
+		var r reach
+		_, err := pgx.ForEachRow(rows, []any{&symbol, &r.first, &r.last}, func() error { known[symbol] = r; return nil })
+		return err
+	})
+	if err := s.db.Do(ctx, b); err != nil {
+		return fmt.Errorf("prices: read days: %w", err)
+	}
+	days = slices.DeleteFunc(days, func(d ohlc) bool {
+		r, has := known[d.symbol]
+		return has && !d.start.Before(r.first) && !d.start.After(r.last)
+	})
+	return s.writeDays(ctx, days, false)
+}
+
+// writeDays writes candles of days; replace says whether what is there gives way or is widened.
+func (s store) writeDays(ctx context.Context, days []ohlc, replace bool) error {
+	for len(days) > 0 {
+		part := days[:min(perStatement, len(days))]
+		days = days[len(part):]
+		if replace {
+			symbols, starts := make([]string, len(part)), make([]time.Time, len(part))
+			for i, d := range part {
+				symbols[i], starts[i] = string(d.symbol), d.start
+			}
+			b := &pgx.Batch{}
+			b.Queue(`DELETE FROM app.candles k USING unnest($1::text[], $2::timestamptz[]) AS x (symbol, start) WHERE k.span = '1d' AND k.symbol = x.symbol AND k.start = x.start`, symbols, starts)
+			if err := s.db.Do(ctx, b); err != nil {
+				return fmt.Errorf("prices: replace days: %w", err)
+			}
+		}
+		if err := s.writeSpan(ctx, "1d", part); err != nil {
+			return err
+		}
 	}
 	return nil
 }

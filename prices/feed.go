@@ -24,6 +24,11 @@ type past interface {
 	Past(from, to time.Time) []Close
 }
 
+// barPast is a feed that knows what prices did on each day: the bars of the sessions in [from, to).
+type barPast interface {
+	DayBars(from, to time.Time) []ohlc
+}
+
 // historian is a feed that can be asked for daily closes over the network.
 type historian interface {
 	History(ctx context.Context) ([]Close, error)

@@ -124,47 +124,6 @@ func (u postedTick) tick(now time.Time) (Tick, refusal) {
 	return Tick{Symbol: symbol, Price: price, At: at, Source: postedSource}, believed
 }
 
-type historyInput struct {
-	Symbol string        `json:"symbol"`
-	Closes []postedClose `json:"closes"`
-}
-
-type postedClose struct {
-	Date  string `json:"date"`
-	Close string `json:"close"`
-}
-
-type historyOutput struct {
-	Symbol Symbol `json:"symbol"`
-	Closes int    `json:"closes"` // how many were written
-}
-
-// setHistory writes daily closes, all or none; a day that is there already is replaced.
-func (s *Service) setHistory(ctx context.Context, _ struct{}, in historyInput) (historyOutput, error) {
-	i, err := s.instrument(in.Symbol)
-	if err != nil {
-		return historyOutput{}, err
-	}
-	if len(in.Closes) == 0 {
-		return historyOutput{}, api.Invalid("closes", "name at least one close")
-	}
-	closes := make([]Close, len(in.Closes))
-	for n, posted := range in.Closes {
-		if closes[n], err = posted.close("closes", i.Symbol); err != nil {
-			return historyOutput{}, err
-		}
-	}
-	s.Book.closesInCurrency(closes)
-	if err := s.store.writeCloses(ctx, closes, takeNew); err != nil {
-		return historyOutput{}, err
-	}
-	slices.SortStableFunc(closes, func(a, b Close) int { return a.Date.Compare(b.Date) })
-	s.priceOf(ctx, closes[len(closes)-1])
-	s.edits.make(func() { s.Book.Closed(closes...) })
-	s.changed(ctx, i.Symbol)
-	return historyOutput{i.Symbol, len(closes)}, nil
-}
-
 // priceOf makes a close that is newer than the last price the price itself, on every server.
 func (s *Service) priceOf(ctx context.Context, newest Close) {
 	at, ok := s.Book.closeTime(newest)
@@ -184,19 +143,6 @@ func (s *Service) changed(ctx context.Context, symbol Symbol) {
 	if err := s.bus.changed(ctx, symbol); err != nil {
 		s.log.Warn("prices: the other servers were not told of a change", "symbol", symbol, "err", err)
 	}
-}
-
-// close reads c, which stands in a field of that name.
-func (c postedClose) close(field string, symbol Symbol) (Close, error) {
-	date, err := time.Parse(time.DateOnly, c.Date)
-	if err != nil || date.Year() < 1900 {
-		return Close{}, api.Invalid(field+".date", "%q is not a date such as 2026-01-31", c.Date)
-	}
-	if date.After(time.Now().AddDate(0, 0, 1)) {
-		return Close{}, api.Invalid(field+".date", "%s lies in the future", c.Date)
-	}
-	price, err := decimalField(field+".close", c.Close)
-	return Close{Symbol: symbol, Date: date, Close: price, Source: postedSource}, err
 }
 
 type instrumentInput struct {

@@ -126,6 +126,23 @@ func (p *player) Past(from, to time.Time) []Close {
 	return all
 }
 
+// DayBars are the days of [from, to) of which the files say open, high and low.
+func (p *player) DayBars(from, to time.Time) []ohlc {
+	var all []ohlc
+	for _, c := range p.courses {
+		bars, ok := c.(*barCourse)
+		if !ok || bars.monthly {
+			continue
+		}
+		for _, b := range bars.bars {
+			if d := dayOf(b.from.UTC()); b.high.IsPositive() && b.low.IsPositive() && !d.date().Before(from) && d.date().Before(to) {
+				all = append(all, ohlc{bars.i.Symbol, d.date(), d, b.open, b.high, b.low, b.close, p.name})
+			}
+		}
+	}
+	return all
+}
+
 // rounded is f with so many decimals, and never less than the smallest price that they can say.
 func rounded(f float64, decimals int32) decimal.Decimal {
 	return decimal.New(max(1, int64(math.Round(f*math.Pow10(int(decimals))))), -decimals)

@@ -81,6 +81,11 @@ func (s *Service) Seed(ctx context.Context) error {
 				return err
 			}
 		}
+		if p, ok := f.(barPast); ok {
+			if err := s.store.addDays(ctx, p.DayBars(now.AddDate(-seedYears, 0, 0), now.UTC().Truncate(24*time.Hour))); err != nil {
+				return err
+			}
+		}
 	}
 	return s.load(ctx)
 }
