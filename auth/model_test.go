@@ -129,9 +129,13 @@ func (m *model) start(i int) {
 	opt := authOptions(m.redis)
 	opt.Addr = m.wire.Addr
 	rdb := redis.NewClient(opt)
-	db, err := OpenDB(context.Background(), DBConfig{URL: Secret(m.dsn), AcquireWait: 300 * time.Millisecond, QueryTimeout: time.Second}, prometheus.NewRegistry())
-	if err != nil {
-		m.t.Fatalf("start server %d: %v", i, err)
+	var db *DB
+	var err error
+	for deadline := time.Now().Add(time.Minute); db == nil; { // it may start into a fault of PostgreSQL, as the operator's supervisor would start it again
+		db, err = OpenDB(context.Background(), DBConfig{URL: Secret(m.dsn), AcquireWait: 300 * time.Millisecond, QueryTimeout: time.Second}, prometheus.NewRegistry())
+		if err != nil && time.Now().After(deadline) {
+			m.t.Fatalf("start server %d: %v", i, err)
+		}
 	}
 	rv := newRevoker(revokerConfig{watchConfig: watchConfig{Server: fmt.Sprintf("server-%d", i)},
 		JournalKeys: [][]byte{[]byte("test")},
