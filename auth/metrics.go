@@ -38,6 +38,9 @@ func (m *metrics) startAtZero() {
 			m.checks.WithLabelValues(string(path), result)
 		}
 	}
+	for _, result := range []string{"match", "mismatch", "absent", "accepts_more", "dropped", "failed"} {
+		m.shadow.WithLabelValues(result)
+	}
 	for _, result := range []string{"ok", "refused", "limited", "failed"} {
 		m.logins.WithLabelValues(result)
 	}

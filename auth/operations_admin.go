@@ -17,6 +17,7 @@ func (a *Auth) adminOperations() []api.Operation[Principal] {
 	return []api.Operation[Principal]{
 		api.Op("admin.session.list", http.MethodGet, "/api/admin/sessions", a.adminList),
 		api.Op("admin.session.revoke", http.MethodDelete, "/api/admin/sessions/{id}", a.adminRevoke),
+		api.Op("admin.session.revoke_all", http.MethodPost, "/api/admin/sessions/revoke-all", a.adminRevokeAll).WithStatus(http.StatusOK),
 		api.Op("admin.user.revoke", http.MethodDelete, "/api/admin/users/{id}/sessions", a.adminRevokeUser),
 		api.Op("admin.revocation.get", http.MethodGet, "/api/admin/revocations/{id}", a.adminReport),
 		api.Op("admin.rollout.get", http.MethodGet, "/api/admin/rollout", a.rolloutGet),
@@ -185,6 +186,22 @@ func (a *Auth) adminRevokeUser(ctx context.Context, p Principal, in adminRevokeI
 		return Receipt{}, err
 	}
 	return a.ends.revoke(ctx, Target{Kind: KindUser, User: UserID(in.ID)}, p.asAdmin(), Reason{Text: in.Reason})
+}
+
+type revokeAllInput struct {
+	Reason  string `json:"reason"`
+	Confirm string `json:"confirm"` // "all": yes, everybody is signed out
+}
+
+// adminRevokeAll signs everybody out, the caller too: it is for the day on which nobody knows whose sessions were stolen.
+func (a *Auth) adminRevokeAll(ctx context.Context, p Principal, in revokeAllInput) (Receipt, error) {
+	if err := a.mayAct(ctx, p, adminRevokeInput{Reason: in.Reason}); err != nil {
+		return Receipt{}, err
+	}
+	if in.Confirm != "all" {
+		return Receipt{}, api.Invalid("confirm", "must be all: this signs everybody out, you too")
+	}
+	return a.ends.revoke(ctx, Target{Kind: KindAll}, p.asAdmin(), Reason{Text: in.Reason})
 }
 
 type reportInput struct {

@@ -107,7 +107,7 @@ func TestPassword_ASessionRecordedJustBeforeItsChangeEndsWithIt(t *testing.T) {
 	ada := s.seedUser("ada@example.test", RoleUser)
 	one, g := s.login("ada@example.test", "bearer")
 	conn := s.owner()
-	if _, err := conn.Exec(t.Context(), `CREATE FUNCTION public.late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(4711); RETURN NEW; END $$;
+	if _, err := conn.Exec(t.Context(), `CREATE FUNCTION public.late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(4711); NEW.created_at := NEW.created_at + interval '2 s'; RETURN NEW; END $$;
 		CREATE TRIGGER late BEFORE INSERT ON app.sessions FOR EACH ROW EXECUTE FUNCTION public.late(); SELECT pg_advisory_lock(4711)`); err != nil {
 		t.Fatal(err)
 	}

@@ -2,8 +2,6 @@ package auth
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -24,6 +22,8 @@ type Switches struct {
 	Rollback      bool    `json:"rollback"`
 	Lockdown      bool    `json:"lockdown"`
 	LegacyEnabled bool    `json:"legacy_enabled"`
+
+	lists *cohortLists
 }
 
 // Mode is one word for what log-ins get.
@@ -35,26 +35,12 @@ func (s Switches) Mode() string {
 		return "sessions"
 	case s.Rollback:
 		return "rollback"
-	case !s.NewAuth || s.Percentage == 0:
+	case !s.NewAuth || s.Percentage == 0 && len(s.listed().always) == 0:
 		return "legacy"
-	case s.Percentage < 100:
+	case s.Percentage < 100 || len(s.listed().never) > 0:
 		return "partial"
 	}
 	return "full"
-}
-
-// issuesSession says whether the user's next log-in gets a session. It never says whether one that exists is accepted.
-func (s Switches) issuesSession(user UserID) bool {
-	if !s.LegacyEnabled {
-		return true
-	}
-	return s.NewAuth && !s.Rollback && inCohort(user, s.Percentage)
-}
-
-// inCohort is stable and monotone: raising the percentage only adds users. The salt keeps it apart from other experiments.
-func inCohort(user UserID, percentage float64) bool {
-	sum := sha256.Sum256([]byte("rosetree-new-auth\x00" + user))
-	return float64(binary.BigEndian.Uint64(sum[:8])%10000) < percentage*100
 }
 
 // Override is what somebody set at run time; nil means: as the environment says.
@@ -64,6 +50,10 @@ type Override struct {
 	Rollback      *bool    `json:"rollback,omitempty"`
 	Lockdown      *bool    `json:"lockdown,omitempty"`
 	LegacyEnabled *bool    `json:"legacy_enabled,omitempty"`
+
+	// Users who get a session whatever the percentage, and who get none. A list that is set replaces the one that was.
+	Always *[]UserID `json:"always,omitempty"`
+	Never  *[]UserID `json:"never,omitempty"`
 }
 
 // RolloutState is everything about the switches, for who may turn them.
@@ -97,7 +87,7 @@ const rolloutPoll = 400 * time.Millisecond
 
 func newRollout(rows Rows, c Config, log *slog.Logger, met *metrics) *rollout {
 	return &rollout{rows: rows, log: log, met: met, env: Switches{NewAuth: c.NewAuthEnabled, Percentage: c.NewAuthPercentage,
-		Rollback: c.RollbackMode, Lockdown: c.SecurityLockdown, LegacyEnabled: c.LegacyAuthEnabled}}
+		Rollback: c.RollbackMode, Lockdown: c.SecurityLockdown, LegacyEnabled: c.LegacyAuthEnabled, lists: &cohortLists{}}}
 }
 
 // now are the switches in force. Until the row was read nothing is known: a lockdown must survive a restart.
@@ -131,7 +121,8 @@ func (r *rollout) run(ctx context.Context, wake <-chan struct{}) error {
 	}
 }
 
-const selectRollout = `SELECT version, enabled, percentage::float8, rollback, lockdown, legacy_enabled, reason, actor, at, guard FROM app.rollout`
+const selectRollout = `SELECT version, enabled, percentage::float8, rollback, lockdown, legacy_enabled, reason, actor, at, guard,
+	array(SELECT unnest(always_users)::text), array(SELECT unnest(never_users)::text) FROM app.rollout`
 
 func (r *rollout) refresh(ctx context.Context) error {
 	s := RolloutState{Environment: r.env, Effective: r.env}
@@ -153,8 +144,9 @@ func (r *rollout) refresh(ctx context.Context) error {
 
 func (s *RolloutState) scan(row pgx.Row) error {
 	var guard []byte
-	o := &s.Override
-	if err := row.Scan(&s.Effective.Version, &o.NewAuth, &o.Percentage, &o.Rollback, &o.Lockdown, &o.LegacyEnabled, &s.Reason, &s.Actor, &s.At, &guard); err != nil {
+	o, lists := &s.Override, &cohortLists{}
+	if err := row.Scan(&s.Effective.Version, &o.NewAuth, &o.Percentage, &o.Rollback, &o.Lockdown, &o.LegacyEnabled, &s.Reason, &s.Actor, &s.At, &guard,
+		&lists.always, &lists.never); err != nil {
 		return err
 	}
 	if len(guard) > 2 { // not {}
@@ -162,6 +154,7 @@ func (s *RolloutState) scan(row pgx.Row) error {
 			return err
 		}
 	}
+	s.Effective.lists, o.Always, o.Never = lists, overrideOf(lists.always), overrideOf(lists.never)
 	overrule(&s.Effective.NewAuth, o.NewAuth)
 	overrule(&s.Effective.Percentage, o.Percentage)
 	overrule(&s.Effective.Rollback, o.Rollback)
@@ -182,6 +175,9 @@ func (r *rollout) adopt(s *RolloutState) {
 	if old != nil && old.Effective.Version > s.Effective.Version {
 		r.mu.Unlock()
 		return // two reads overtook each other
+	}
+	if old != nil && old.Effective.lists.equal(s.Effective.lists) {
+		s.Effective.lists = old.Effective.lists // so that equal switches are equal
 	}
 	r.state.Store(s)
 	told := r.change
@@ -208,7 +204,7 @@ func (s Switches) share() float64 {
 }
 
 const updateRollout = `UPDATE app.rollout SET version = version + 1, enabled = $1, percentage = $2, rollback = $3, lockdown = $4,
-	legacy_enabled = $5, reason = $6, actor = $7, at = clock_timestamp() WHERE ($8::bigint = 0 OR version = $8) RETURNING version`
+	legacy_enabled = $5, reason = $6, actor = $7, always_users = $9::text[]::uuid[], never_users = $10::text[]::uuid[], at = clock_timestamp() WHERE ($8::bigint = 0 OR version = $8) RETURNING version`
 
 // errRolloutMoved: somebody else turned a switch since the caller looked.
 var errRolloutMoved = api.Conflict("the switches were changed meanwhile; look again")
@@ -224,6 +220,8 @@ func (r *rollout) set(ctx context.Context, change Override, reason string, actor
 		keep(&o.Rollback, change.Rollback)
 		keep(&o.Lockdown, change.Lockdown)
 		keep(&o.LegacyEnabled, change.LegacyEnabled)
+		keep(&o.Always, change.Always)
+		keep(&o.Never, change.Never)
 	})
 }
 
@@ -251,7 +249,10 @@ func (r *rollout) write(ctx context.Context, reason, actor, ip string, expect in
 			return errRolloutMoved
 		}
 		o := s.Override
-		if _, err := tx.Exec(ctx, updateRollout, o.NewAuth, o.Percentage, o.Rollback, o.Lockdown, o.LegacyEnabled, reason, actor, expect); err != nil {
+		if err := o.checkLists(); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, updateRollout, o.NewAuth, o.Percentage, o.Rollback, o.Lockdown, o.LegacyEnabled, reason, actor, expect, listOf(o.Always), listOf(o.Never)); err != nil {
 			return fmt.Errorf("auth: write switches: %w", err)
 		}
 		var b pgx.Batch

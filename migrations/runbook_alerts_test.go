@@ -22,10 +22,10 @@ func TestRunbookAlerts(t *testing.T) {
 
 	says := map[string]string{
 		"check": "postgres", "switches": "rollback", "auth-errors": "rosetree_auth_breaker_open", "slow": "0.000", "log-ins": `result="failed"`,
-		"isolation": `RT001`, "memory": "maxmemory_policy", "pool": "query", "sockets": "rosetree_hub_sockets", "late": "process_cpu_seconds_total",
+		"isolation": `RT001`, "spraying": "rosetree_auth_spray_accounts 0", "memory": "maxmemory_policy", "pool": "query", "sockets": "rosetree_hub_sockets", "late": "process_cpu_seconds_total",
 		"revocations": "notify-keyspace-events", "hub": `"faults":[]`,
 	}
-	for _, name := range []string{"check", "switches", "roll-back", "forward", "down", "auth-errors", "slow", "log-ins", "isolation", "memory", "pool", "sockets", "late",
+	for _, name := range []string{"check", "switches", "roll-back", "forward", "down", "auth-errors", "slow", "log-ins", "spraying", "isolation", "memory", "pool", "sockets", "late",
 		"revocations", "lockdown", "audit", "hub"} {
 		if out := b.do(name); !strings.Contains(strings.ToLower(out), strings.ToLower(says[name])) {
 			t.Errorf("%s says nothing of %q:\n%s", name, says[name], out)

@@ -29,6 +29,9 @@ var Conditions = []Condition{
 	{Name: "IsolationBreach", Severity: Critical, Says: "The database refused a statement that asked for another user's rows or came with a forged identity.", Unit: "refusals",
 		Measure: Growth{Of: Series{Name: "rosetree_auth_isolation_refusals_total"}, Window: 10 * minute}},
 
+	{Name: "PasswordSpraying", Severity: Warning, Says: "Wrong passwords for over 20 different accounts came from one address prefix in 5 to 10 minutes.", Unit: "accounts", Limit: 20,
+		Measure: Level{Of: Series{Name: "rosetree_auth_spray_accounts"}, Scale: 1}},
+
 	{Name: "RedisMemoryHigh", Severity: Warning, Says: "Redis uses over 70 % of its memory.", Unit: "%", Limit: 70, For: 2 * minute, Measure: memory},
 	{Name: "RedisMemoryFull", Severity: Critical, Says: "Redis uses over 80 % of its memory; full, it refuses new sessions.", Unit: "%", Limit: 80, For: minute, Measure: memory},
 	{Name: "PoolHigh", Severity: Warning, Says: "Over 70 % of a server's database connections are in use.", Unit: "%", Limit: 70, For: 2 * minute, Measure: pool},
