@@ -195,17 +195,17 @@ func (s *socket) send(message string, args ...any) {
 
 // message is a server's message, as far as the tests look at it.
 type message struct {
-	Type, Channel, Portfolio, Code, Reason string
-	ID                                     any
-	Version                                int64
-	Snapshot                               bool
-	Updates                                []struct{ S, P string }
-	Holdings                               []struct{ Symbol, Quantity, Value string }
-	Result                                 json.RawMessage
-	Error                                  *struct{ Code, Message, Field string }
-	Rejected                               []struct{ Symbol, Code string }
-	Text                                   string
-	Until                                  *string
+	Type, Channel, Portfolio, Code, Reason, Phase string
+	ID                                            any
+	Version                                       int64
+	Snapshot                                      bool
+	Updates                                       []struct{ S, P string }
+	Holdings                                      []struct{ Symbol, Quantity, Value string }
+	Result                                        json.RawMessage
+	Error                                         *struct{ Code, Message, Field string }
+	Rejected                                      []struct{ Symbol, Code string }
+	Text                                          string
+	Until                                         *string
 }
 
 // until reads messages until one fits.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 )
 
@@ -62,6 +63,35 @@ func TestAlertsWatchlistsAndOwnPricesReachTheirOwnersSocketsAndNobodyElses(t *te
 	theirs.until("nothing of another user", func(m message) bool {
 		if text, _ := json.Marshal(m); m.Type == "alert" || m.Type == "alerts_seen" || m.Type == "alerts_changed" {
 			t.Errorf("bob hears %s", text)
+		}
+		return m.Type == "pong"
+	})
+}
+
+func TestALongImportIsFollowedOnTheSocketOfWhoBeganItAlone(t *testing.T) {
+	h := newHouse(t)
+	ana, bob := h.register("ana@example.org"), h.register("bob@example.org")
+	var portfolio struct{ ID string }
+	ana.call("POST", "/api/portfolios", map[string]any{"name": "P"}, 201, &portfolio)
+	mine, theirs := ana.socket(), bob.socket()
+	for _, s := range []*socket{mine, theirs} {
+		s.send(`{"id":1,"type":"subscribe","channel":"imports"}`)
+		s.typed("subscribed")
+	}
+	file := "Date,Code,Currency,Price,Quantity,Action,Fee\n" + strings.Repeat("2020-01-02,ODD,USD,10,1,buy,0\n", 2_000)
+	ana.call("POST", "/api/portfolios/"+portfolio.ID+"/import?dry_run=true", file, 200, nil)
+	phases := map[string]bool{}
+	mine.until("the end of the import", func(m message) bool {
+		phases[m.Phase] = phases[m.Phase] || m.Type == "import" && m.Portfolio == portfolio.ID
+		return m.Phase == "done"
+	})
+	if !phases["checking"] || !phases["writing"] || !phases["done"] {
+		t.Errorf("heard %v", phases)
+	}
+	theirs.send(`{"id":5,"type":"ping"}`)
+	theirs.until("nothing of another user", func(m message) bool {
+		if m.Type == "import" {
+			t.Errorf("bob hears %+v", m)
 		}
 		return m.Type == "pong"
 	})
