@@ -142,18 +142,30 @@ func (s *Service) export(ctx context.Context, p auth.Principal, id ID) (own impo
 	return own, err
 }
 
+// ownInstruments are those of the portfolio that only its owner knows, with all prices that they gave them.
 func ownInstruments(ctx context.Context, tx pgx.Tx, id ID) ([]imports.OwnInstrument, error) {
-	rows, err := tx.Query(ctx, `SELECT symbol, name, currency FROM app.user_instruments i WHERE EXISTS (SELECT FROM app.transactions t WHERE t.portfolio_id = $1 AND t.symbol = i.symbol) ORDER BY symbol`, id)
+	rows, err := tx.Query(ctx, `SELECT symbol, name, currency, kind, multiplier::text, COALESCE(isin, '') FROM app.user_instruments i WHERE EXISTS (SELECT FROM app.transactions t WHERE t.portfolio_id = $1 AND t.symbol = i.symbol) ORDER BY symbol`, id)
 	if err != nil {
 		return nil, err
 	}
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (i imports.OwnInstrument, err error) {
-		return i, row.Scan(&i.Symbol, &i.Name, &i.Currency)
+		return i, row.Scan(&i.Symbol, &i.Name, &i.Currency, &i.Kind, &i.Multiplier, &i.ISIN)
 	})
-	if list == nil {
-		list = []imports.OwnInstrument{}
+	if err != nil || len(list) == 0 {
+		return []imports.OwnInstrument{}, err
 	}
-	return list, err
+	for n := range list {
+		rows, err := tx.Query(ctx, `SELECT date::text, close::text FROM app.user_prices WHERE symbol = $1 ORDER BY date`, list[n].Symbol)
+		if err != nil {
+			return nil, err
+		}
+		if list[n].Prices, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (p imports.OwnPrice, err error) {
+			return p, row.Scan(&p.Date, &p.Close)
+		}); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
 }
 
 func (e *entry) export(account string) imports.OwnTransaction {

@@ -19,33 +19,60 @@ import (
 
 // manualInstruments makes instruments of the owner's own for symbols that nobody knows.
 func (t *taking) manualInstruments(ctx context.Context) error {
+	described := t.described()
 	made := map[prices.Symbol]bool{}
-	names := map[prices.Symbol]*imports.Row{}
-	for i := range t.file.Rows {
-		if r := &t.file.Rows[i]; r.Name != "" || r.ISIN != "" {
-			names[prices.Symbol(strings.ToUpper(r.Symbol))] = r
-		}
-	}
 	for _, e := range t.entries {
 		if _, known := t.service.market.Instrument(e.Symbol); e.Symbol == "" || known || made[e.Symbol] {
 			continue
 		}
 		made[e.Symbol] = true
-		name, isin := string(e.Symbol), ""
-		if r := names[e.Symbol]; r != nil {
-			name, isin = cmp.Or(cut(r.Name, maxName), name), r.ISIN
-		}
-		tag, err := t.tx.Exec(ctx, `INSERT INTO app.user_instruments (user_id, symbol, name, currency, isin) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
-			t.caller.User, e.Symbol, strings.ReplaceAll(name, "\x00", ""), e.Currency, text(cut(isin, 20)))
-		if err != nil {
+		if err := t.manualInstrument(ctx, e, described[e.Symbol]); err != nil {
 			return err
-		}
-		if tag.RowsAffected() > 0 {
-			t.report.Instruments = append(t.report.Instruments, string(e.Symbol))
 		}
 	}
 	slices.Sort(t.report.Instruments)
 	return nil
+}
+
+// described is what the file says of its instruments.
+func (t *taking) described() map[prices.Symbol]imports.Instrument {
+	all := map[prices.Symbol]imports.Instrument{}
+	for i := range t.file.Rows {
+		if r := &t.file.Rows[i]; r.Name != "" || r.ISIN != "" {
+			all[prices.Symbol(strings.ToUpper(r.Symbol))] = imports.Instrument{Name: r.Name, ISIN: r.ISIN}
+		}
+	}
+	for _, i := range t.file.Instruments {
+		all[prices.Symbol(i.Symbol)] = i
+	}
+	return all
+}
+
+// manualInstrument makes one, unless its owner has it: then theirs stays as it is.
+func (t *taking) manualInstrument(ctx context.Context, e *entry, i imports.Instrument) error {
+	if _, err := parseCurrency("currency", i.Currency); err != nil {
+		i.Currency = e.Currency
+	}
+	if i.Multiplier.IsZero() {
+		i.Multiplier = decimal.NewFromInt(1)
+	}
+	name := cmp.Or(strings.ReplaceAll(cut(i.Name, maxName), "\x00", ""), string(e.Symbol))
+	tag, err := t.tx.Exec(ctx, `INSERT INTO app.user_instruments (user_id, symbol, name, currency, isin, kind, multiplier) VALUES ($1, $2, $3, $4, $5, $6, $7::text::numeric) ON CONFLICT DO NOTHING`,
+		t.caller.User, e.Symbol, name, i.Currency, text(strings.ReplaceAll(cut(i.ISIN, 20), "\x00", "")), cmp.Or(i.Kind, prices.KindManual), i.Multiplier.String())
+	if err != nil || tag.RowsAffected() == 0 {
+		return err
+	}
+	t.report.Instruments = append(t.report.Instruments, string(e.Symbol))
+	if len(i.Days) == 0 {
+		return nil
+	}
+	closes := make([]string, len(i.Closes))
+	for n, c := range i.Closes {
+		closes[n] = c.String()
+	}
+	_, err = t.tx.Exec(ctx, `INSERT INTO app.user_prices (user_id, symbol, date, close) SELECT $1, $2, p.date, p.close::numeric FROM unnest($3::date[], $4::text[]) AS p(date, close) ON CONFLICT DO NOTHING`,
+		t.caller.User, e.Symbol, i.Days, closes)
+	return err
 }
 
 const importChunk = 5000

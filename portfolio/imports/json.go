@@ -2,12 +2,17 @@ package imports
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/shopspring/decimal"
+
 	"rosetree/portfolio/ledger"
+	"rosetree/prices"
 )
 
 type ghostfolioFile struct {
@@ -86,9 +91,48 @@ type OwnAccount struct {
 
 // OwnInstrument is an instrument that only the owner knows.
 type OwnInstrument struct {
-	Symbol   string `json:"symbol"`
-	Name     string `json:"name"`
-	Currency string `json:"currency"`
+	Symbol     string      `json:"symbol"`
+	Name       string      `json:"name"`
+	Currency   string      `json:"currency"`
+	Kind       prices.Kind `json:"kind,omitempty"`
+	Multiplier string      `json:"multiplier,omitempty"`
+	ISIN       string      `json:"isin,omitempty"`
+	Prices     []OwnPrice  `json:"prices,omitempty"`
+}
+
+// OwnPrice is what the owner said that an instrument of theirs was worth, from a day on.
+type OwnPrice struct {
+	Date  string `json:"date"`
+	Close string `json:"close"`
+}
+
+// instrument holds what a file says of an instrument against the rules for one that is entered.
+func (o OwnInstrument) instrument() (i Instrument, err error) {
+	symbol, err := prices.ParseSymbol(o.Symbol)
+	if err != nil {
+		return i, err
+	}
+	i = Instrument{Symbol: string(symbol), Name: o.Name, Currency: o.Currency, ISIN: o.ISIN, Kind: cmp.Or(o.Kind, prices.KindManual), Multiplier: decimal.NewFromInt(1)}
+	if !slices.Contains(prices.Kinds, i.Kind) {
+		return i, fmt.Errorf("kind %q is none", o.Kind)
+	}
+	if o.Multiplier != "" {
+		if i.Multiplier, err = parseNumber(o.Multiplier); err != nil || !i.Multiplier.IsPositive() {
+			return i, fmt.Errorf("multiplier %q is no positive number", o.Multiplier)
+		}
+	}
+	for _, p := range o.Prices {
+		day, err := time.Parse(time.DateOnly, p.Date)
+		if err != nil {
+			return i, fmt.Errorf("%q is no day", p.Date)
+		}
+		last, err := parseNumber(p.Close)
+		if err != nil || !last.IsPositive() {
+			return i, fmt.Errorf("price %q is no positive number", p.Close)
+		}
+		i.Days, i.Closes = append(i.Days, day), append(i.Closes, last)
+	}
+	return i, nil
 }
 
 // OwnTransaction is a row of the ledger.
@@ -123,6 +167,11 @@ func parseOwnJSON(data []byte, _ []string) (*File, error) {
 	}
 	for _, i := range o.Instruments {
 		names[i.Symbol] = i.Name
+		inst, err := i.instrument()
+		if err != nil {
+			return nil, fmt.Errorf("instrument %q: %w", i.Symbol, err)
+		}
+		f.Instruments = append(f.Instruments, inst)
 	}
 	for i, t := range o.Transactions {
 		row := Row{Line: i + 1, Account: t.Account, Type: t.Type, Symbol: t.Symbol, Name: names[t.Symbol], Currency: t.Currency, At: t.ExecutedAt, Note: t.Note, ID: t.ID, Pair: t.Pair}

@@ -13,6 +13,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"rosetree/portfolio/ledger"
+	"rosetree/prices"
 )
 
 // Row is one line of a file as the ledger would take it.
@@ -45,6 +46,17 @@ type File struct {
 	Format   string
 	Rows     []Row
 	Accounts []Account // where the file describes its accounts
+
+	Instruments []Instrument // those that only their owner knows, where the file describes them
+}
+
+// Instrument is an instrument that only its owner knows, with the prices that they gave it.
+type Instrument struct {
+	Symbol, Name, Currency, ISIN string
+	Kind                         prices.Kind
+	Multiplier                   decimal.Decimal
+	Days                         []time.Time
+	Closes                       []decimal.Decimal
 }
 
 // Account is an account as a file describes it.
