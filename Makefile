@@ -3,16 +3,23 @@ GO ?= go
 ARGS ?=
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
+SUITES = test-security-rls test-security-sessions test-security-isolation test-e2e-auth test-e2e-websockets test-e2e-portfolio
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-go test-web test-deploy lint build bench cross clean
+.PHONY: help demo cluster test test-go test-web test-deploy rehearse soak test-faults $(SUITES) vulnerabilities lint build bench cross clean
 
 help: ## print this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## run Rosetree with its own PostgreSQL and Redis, people, portfolios and prices (ARGS="--fresh")
 	@.ci/setup servers
 	@$(MAKE) --no-print-directory build
 	@bin/rosetree demo $(ARGS)
+
+cluster: ## three servers behind a balancer, a Redis Cluster and PostgreSQL, all on this machine (ARGS="--fresh")
+	@.ci/setup servers
+	@$(MAKE) --no-print-directory build
+	@bin/rosetree cluster $(ARGS)
 
 test: ## set up what is missing, then all checks: lint, browser, deploy, Go with the race detector
 	@.ci/setup servers compiler browser deploy pooler
@@ -29,6 +36,25 @@ test-web: build ## types, client library and browser stories of web/
 
 test-deploy: ## the files of deploy/ against the schemas of what reads them
 	@cd deploy/check && $(GO) vet ./... && $(GO) test ./...
+
+rehearse: ## the migration plan carried out under load, with its timeline and verdicts (DURATION=30s: how long each phase is watched)
+	@.ci/setup servers
+	@ROSETREE_REHEARSAL=$(or $(DURATION),15s) $(GO) test -count 1 -v -timeout 2h ./deploy/proof -run TestTheMigrationIsRehearsed
+
+soak: ## churn for DURATION (30m), then whether anything grew; writes docs/soak.md with its curves
+	@.ci/setup servers
+	@ROSETREE_SOAK=$(or $(DURATION),30m) ROSETREE_SOAK_PICTURES=$(CURDIR)/docs $(GO) test -count 1 -v -timeout 24h ./deploy/proof -run TestSoak
+
+$(SUITES): # the migration plan's names
+	@.ci/setup servers pooler
+	@.ci/prove $(patsubst test-%,%,$@)
+
+test-faults: ## what is promised while parts fail: promise, test, result (also the plan's: test-security-rls, -sessions, -isolation, test-e2e-auth, -websockets, -portfolio)
+	@.ci/setup servers pooler
+	@.ci/prove faults
+
+vulnerabilities: ## govulncheck; it needs vuln.go.dev or GOVULNDB
+	@.ci/vulnerabilities
 
 lint: ## gofmt, vet, go fix, staticcheck
 	@test -z "$$(gofmt -l .)" || { gofmt -d . | head -50; echo "make lint: run gofmt -w on the files above"; exit 1; }

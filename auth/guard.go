@@ -78,6 +78,7 @@ func (g *guard) look(ctx context.Context) {
 	switches, err := g.switches.now()
 	if err != nil || !switches.canRollBack() {
 		g.slowSince = time.Time{}
+		g.window.forget() // or the failures before a person went forward would turn the switch back at once
 		return
 	}
 	if d, bad := g.judge(g.window.health(), g.late.p95(), time.Now()); bad {

@@ -51,6 +51,13 @@ func (w *window) record(ours bool, took time.Duration) {
 	}
 }
 
+// forget begins the minute anew.
+func (w *window) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.slots[:])
+}
+
 // health is what the last minute says.
 type health struct {
 	Attempts  int

@@ -40,11 +40,16 @@ func newDemo() *cobra.Command {
 			return demo(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	cmd.Flags().StringVar(&o.data, "data", ".rosetree", "folder of the demo's data, kept between runs")
+	o.flags(cmd, ".rosetree")
+	return cmd
+}
+
+// flags are those that demo and cluster share.
+func (o *demoOptions) flags(cmd *cobra.Command, data string) {
+	cmd.Flags().StringVar(&o.data, "data", data, "folder of the data, kept between runs")
 	cmd.Flags().BoolVar(&o.fresh, "fresh", false, "empty the folder first")
 	cmd.Flags().StringVar(&o.listen, "listen", "", "address to listen on, port 0 for any (default "+demoListen+", or another port where that is taken)")
 	cmd.Flags().BoolVar(&o.asJSON, "json", false, "print one line of JSON when ready, and no progress")
-	return cmd
 }
 
 // demo runs everything until ctx ends.
@@ -90,14 +95,15 @@ func explainStart(err error, data string) error {
 	return err
 }
 
+var demoDefaults = []string{
+	"PRICE_FEEDS=replay:market,sim", "NEW_AUTH_ENABLED=true", "NEW_AUTH_PERCENTAGE=100",
+	"LOG_LEVEL=warn", "LOG_FORMAT=text",
+}
+
 // demoConfig is the server's settings: the demo's defaults, over them what the environment says, and over
 // that where the demo's own servers are.
 func demoConfig(stack *devstack.Stack, listen string, environ []string) (Config, error) {
-	settings := []string{
-		"PRICE_FEEDS=replay:market,sim", "NEW_AUTH_ENABLED=true", "NEW_AUTH_PERCENTAGE=100",
-		"LOG_LEVEL=warn", "LOG_FORMAT=text",
-	}
-	settings = append(settings, environ...)
+	settings := append(demoDefaults[:len(demoDefaults):len(demoDefaults)], environ...)
 	settings = append(settings, "DATABASE_URL="+stack.DatabaseURL, "REDIS_URL="+stack.RedisURL, "LISTEN_ADDR="+demoAddress(listen))
 	return loadSettings[Config](settings)
 }

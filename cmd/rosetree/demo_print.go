@@ -19,6 +19,8 @@ type demoReady struct {
 	people []demoPerson
 	took   time.Duration
 	data   string
+
+	members []*member // of a cluster, which has a balancer before it; none of a demo
 }
 
 func (d demoReady) socket() string {
@@ -27,11 +29,15 @@ func (d demoReady) socket() string {
 
 // writeJSON writes the line that scripts and tests read.
 func (d demoReady) writeJSON(out io.Writer) {
-	// Nobody can be told where the reader of this line is gone, and the demo runs on without it.
-	_ = json.NewEncoder(out).Encode(map[string]any{
+	line := map[string]any{
 		"url": d.at.url, "ws": d.socket(), "metrics": d.at.metrics, "database_url": d.stack.DatabaseURL,
 		"migrate_database_url": d.stack.OwnerURL, "redis_url": d.stack.RedisURL, "users": d.people,
-	})
+	}
+	if d.members != nil {
+		line["servers"] = d.members
+	}
+	// Nobody can be told where the reader of this line is gone, and the demo runs on without it.
+	_ = json.NewEncoder(out).Encode(line)
 }
 
 func (d demoReady) writeText(out io.Writer) {
@@ -50,12 +56,19 @@ func (d demoReady) writeText(out io.Writer) {
 	}
 	row("socket", "%s", d.socket())
 	row("metrics", "%s", d.at.metrics)
+	for i, m := range d.members {
+		row(fmt.Sprintf("server %d", i+1), "%s  process %d", m.URL, m.PID)
+	}
 	row("PostgreSQL", "%s", d.stack.DatabaseURL)
 	row("  its owner", "%s", d.stack.OwnerURL)
 	row("Redis", "%s", d.stack.RedisURL)
 	row("data", "%s (--fresh empties it)", d.data)
 	w.Flush()
-	fmt.Fprintf(out, demoNext, d.at.url, d.stack.DatabaseURL, d.stack.RedisURL)
+	next := demoNext
+	if d.members != nil {
+		next = clusterNext
+	}
+	fmt.Fprintf(out, next, d.at.url, d.stack.DatabaseURL, d.stack.RedisURL)
 	fmt.Fprintf(out, "\nready in %.1f s; Ctrl-C ends it\n", d.took.Seconds())
 }
 
@@ -72,4 +85,17 @@ Try next
   4. Or by hand: the key is the session.
        redis-cli -u "$REDIS_URL" --scan --pattern 'rt:s:*'
        redis-cli -u "$REDIS_URL" DEL 'rt:s:{…}…'
+`
+
+// clusterNext is what several servers are for.
+const clusterNext = `
+Try next
+  1. Log in at %[1]s: the balancer picks the server with the fewest connections.
+  2. Kill a server (kill -9 PROCESS): the page is back on another within seconds.
+  3. From a terminal, on all servers at once:
+       export DATABASE_URL='%[2]s'
+       export REDIS_URL='%[3]s'
+       bin/rosetree check
+       bin/rosetree sessions list
+       bin/rosetree sessions revoke ID --reason 'lost laptop'
 `

@@ -47,6 +47,7 @@ type runningDemo struct {
 	Database string       `json:"database_url"`
 	Redis    string       `json:"redis_url"`
 	Users    []demoPerson `json:"users"`
+	Servers  []member     `json:"servers"`
 
 	cmd    *exec.Cmd
 	data   string
@@ -56,12 +57,18 @@ type runningDemo struct {
 // startDemo starts a demo on data and waits until it says that it is ready.
 func startDemo(t *testing.T, data string) *runningDemo {
 	t.Helper()
+	return startAs(t, "demo", data)
+}
+
+// startAs starts a demo, or a cluster.
+func startAs(t *testing.T, command, data string) *runningDemo {
+	t.Helper()
 	bin, err := program()
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := &runningDemo{data: data, stderr: &bytes.Buffer{}}
-	d.cmd = exec.Command(bin, "demo", "--json", "--listen", "127.0.0.1:0", "--data", data)
+	d.cmd = exec.Command(bin, command, "--json", "--listen", "127.0.0.1:0", "--data", data)
 	d.cmd.Stderr = d.stderr
 	out, err := d.cmd.StdoutPipe()
 	if err != nil {

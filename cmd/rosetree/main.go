@@ -56,6 +56,7 @@ func newRoot() (*cobra.Command, *bool) {
 	root.AddCommand(
 		newServe(),
 		newDemo(),
+		newCluster(),
 		newMigrate(),
 		newCheck(),
 		newConfig(),

@@ -29,6 +29,7 @@ type childSpec struct {
 	args []string
 	dir  string
 	log  string
+	env  []string // beyond what every child gets
 	as   *account
 	// dieWith is the signal that it gets when we are gone.
 	dieWith syscall.Signal
@@ -61,6 +62,7 @@ func startChild(spec childSpec) (*child, error) {
 	cmd.Stdout, cmd.Stderr = log, log
 	// Nothing of ours leaks in: PGHOST, PGDATA or a locale would change what the server does.
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC", "HOME=" + spec.dir}
+	cmd.Env = append(cmd.Env, spec.env...)
 	// A group of its own: Ctrl-C at the terminal must end the servers after us, not at the same moment.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	spec.as.run(cmd.SysProcAttr)

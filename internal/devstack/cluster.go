@@ -5,11 +5,15 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 )
 
 const slots = 16384
@@ -25,16 +29,13 @@ func (e *Env) StartCluster(t TB) *Cluster {
 	t.Helper()
 	password := rand.Text()
 	c := &Cluster{}
-	var addrs []string
 	for range 6 {
-		node := e.startClusterNode(t, password)
-		c.Nodes = append(c.Nodes, node)
-		addrs = append(addrs, node.Addr)
+		c.Nodes = append(c.Nodes, e.startClusterNode(t, password))
 	}
 	if err := joinCluster(context.Background(), c.Nodes); err != nil {
 		t.Fatalf("devstack: make the cluster: %v", err)
 	}
-	c.URL = "redis+cluster://:" + password + "@" + strings.Join(addrs, ",")
+	c.URL = clusterURL(password, c.Nodes)
 	return c
 }
 
@@ -46,11 +47,61 @@ func (e *Env) startClusterNode(t TB, password string) *Redis {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	return e.startRedis(t, redisSpec{password: password, settings: map[string]string{
+	return e.startRedis(t, redisSpec{password: password, settings: clusterNode(bus)})
+}
+
+func clusterNode(bus int) map[string]string {
+	return map[string]string{
 		"cluster-enabled": "yes", "cluster-port": strconv.Itoa(bus), "cluster-node-timeout": "1500",
 		"notify-keyspace-events": "Kgxe", "save": `""`, "repl-diskless-sync-delay": "0",
 		"repl-ping-replica-period": "1", // a replica is listed once it has heard something: at the first ping
-	}})
+	}
+}
+
+// startStackCluster starts a Redis Cluster for a stack, in folders below servers. It begins empty each time: a cluster's
+// nodes know each other by ports, which another program may have taken since. Who was logged in logs in again.
+func startStackCluster(ctx context.Context, servers string, as *account, password string) (nodes []*Redis, err error) {
+	defer func() {
+		if err != nil {
+			endNodes(nodes)
+		}
+	}()
+	for i := range 6 {
+		spec := redisSpec{dir: filepath.Join(servers, "redis-"+strconv.Itoa(i+1)), as: as, password: password}
+		if err := endLeftover(leftRedis(spec.dir), syscall.SIGKILL); err != nil {
+			return nodes, err
+		}
+		if err := errors.Join(os.RemoveAll(spec.dir), os.Mkdir(spec.dir, 0o700)); err != nil {
+			return nodes, fmt.Errorf("devstack: %w", err)
+		}
+		bus, err := freePort(0)
+		if err != nil {
+			return nodes, err
+		}
+		spec.settings = clusterNode(bus)
+		server, err := startRedis(ctx, spec)
+		if err != nil {
+			return nodes, err
+		}
+		nodes = append(nodes, &Redis{Addr: loopback(server.port), Password: password, spec: spec, server: server})
+	}
+	return nodes, joinCluster(ctx, nodes)
+}
+
+func endNodes(nodes []*Redis) error {
+	var g errgroup.Group
+	for _, n := range nodes {
+		g.Go(n.server.shutdown)
+	}
+	return g.Wait()
+}
+
+func clusterURL(password string, nodes []*Redis) string {
+	addrs := make([]string, len(nodes))
+	for i, n := range nodes {
+		addrs[i] = n.Addr
+	}
+	return "redis+cluster://:" + password + "@" + strings.Join(addrs, ",")
 }
 
 // joinCluster makes a Redis Cluster of running nodes: the first half are masters, which share the

@@ -110,9 +110,12 @@ func (f *folder) empty() error {
 
 // endServersIn ends what a killed parent left running on the folder servers.
 func endServersIn(servers string) error {
-	return errors.Join(
-		endLeftover(leftPostgres(filepath.Join(servers, "postgres", "data")), syscall.SIGQUIT),
-		endLeftover(leftRedis(filepath.Join(servers, "redis")), syscall.SIGKILL))
+	err := endLeftover(leftPostgres(filepath.Join(servers, "postgres", "data")), syscall.SIGQUIT)
+	found, _ := filepath.Glob(filepath.Join(servers, "redis*")) // only a malformed pattern is an error
+	for _, dir := range found {
+		err = errors.Join(err, endLeftover(leftRedis(dir), syscall.SIGKILL))
+	}
+	return err
 }
 
 // place makes the folder of the servers where the account that they run as can work. That is not so

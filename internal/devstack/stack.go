@@ -13,13 +13,14 @@ import (
 
 // Options say where a stack keeps its data and how.
 type Options struct {
-	Dir    string                           // the data folder; made where it is missing
-	Fresh  bool                             // empty the folder first
-	Unsafe bool                             // faster, and data is lost when the machine fails: for tests
-	Say    func(format string, args ...any) // progress for a person; nil says nothing
+	Dir     string                           // the data folder; made where it is missing
+	Fresh   bool                             // empty the folder first
+	Unsafe  bool                             // faster, and data is lost when the machine fails: for tests
+	Cluster bool                             // a Redis Cluster of three masters with a replica each, empty at each start, instead of one Redis
+	Say     func(format string, args ...any) // progress for a person; nil says nothing
 }
 
-// Stack is a running PostgreSQL and a running Redis.
+// Stack is a running PostgreSQL and a running Redis, or Redis Cluster.
 type Stack struct {
 	DatabaseURL string // as rosetree_api, the unprivileged role: works once the migrations have run
 	OwnerURL    string // as the cluster's superuser: migrates
@@ -28,7 +29,8 @@ type Stack struct {
 
 	folder   *folder
 	postgres *postgres
-	redis    *redisServer
+	redis    *redisServer // nil where nodes are
+	nodes    []*Redis
 }
 
 // Start starts both servers on opts.Dir. It returns a *MissingError where one is not installed, and
@@ -53,8 +55,12 @@ func Start(ctx context.Context, opts Options) (_ *Stack, err error) {
 		return nil, err
 	}
 	s.DatabaseURL, s.OwnerURL = s.postgres.runtimeURL(database), s.postgres.ownerURL(database)
-	s.RedisURL = redisURL(f.secrets.Redis, s.redis.port)
-	f.secrets.PostgresPort, f.secrets.RedisPort = s.postgres.port, s.redis.port
+	f.secrets.PostgresPort = s.postgres.port
+	if opts.Cluster {
+		s.RedisURL = clusterURL(f.secrets.Redis, s.nodes)
+	} else {
+		s.RedisURL, f.secrets.RedisPort = redisURL(f.secrets.Redis, s.redis.port), s.redis.port
+	}
 	if err := f.save(); err != nil {
 		s.Close()
 		return nil, err
@@ -91,16 +97,26 @@ func (s *Stack) startServers(ctx context.Context, opts Options) error {
 		opts.Say("PostgreSQL runs on %s", loopback(s.postgres.port))
 		return s.postgres.createDatabase(ctx)
 	})
-	g.Go(func() (err error) {
-		s.redis, err = startRedis(ctx, redisSpec{dir: filepath.Join(f.servers, "redis"), as: f.as,
-			password: f.secrets.Redis, wish: f.secrets.RedisPort, settings: keptRedis})
-		if err != nil {
-			return err
-		}
-		opts.Say("Redis runs on %s", loopback(s.redis.port))
-		return nil
-	})
+	g.Go(func() error { return s.startRedis(ctx, opts) })
 	return g.Wait()
+}
+
+func (s *Stack) startRedis(ctx context.Context, opts Options) (err error) {
+	f := s.folder
+	if opts.Cluster {
+		opts.Say("making a Redis Cluster of six nodes")
+		if s.nodes, err = startStackCluster(ctx, f.servers, f.as, f.secrets.Redis); err == nil {
+			opts.Say("the Redis Cluster is whole: three masters, three replicas")
+		}
+		return err
+	}
+	s.redis, err = startRedis(ctx, redisSpec{dir: filepath.Join(f.servers, "redis"), as: f.as,
+		password: f.secrets.Redis, wish: f.secrets.RedisPort, settings: keptRedis})
+	if err != nil {
+		return err
+	}
+	opts.Say("Redis runs on %s", loopback(s.redis.port))
+	return nil
 }
 
 // keptRedis is how a Redis with sessions in it is to be run: nothing evicted, all written down, and
@@ -118,5 +134,6 @@ func (s *Stack) Close() error {
 	if s.redis != nil {
 		g.Go(s.redis.shutdown)
 	}
+	g.Go(func() error { return endNodes(s.nodes) })
 	return errors.Join(g.Wait(), s.folder.lock.Close())
 }

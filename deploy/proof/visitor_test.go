@@ -1,0 +1,343 @@
+package proof
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/cookiejar"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// visitor is one person with a browser: cookies, requests, and one socket that comes back when it was told to.
+type visitor struct {
+	rec      *record
+	front    string // http://host:port of the balancer
+	email    string
+	password string
+	client   *http.Client
+	program  bool // no browser: it may be given tokens
+
+	mu        sync.Mutex
+	id        string    // guarded by mu; the user's
+	portfolio string    // guarded by mu
+	written   int       // guarded by mu: transactions that were acknowledged
+	shown     int64     // guarded by mu: the newest version of the portfolio that the socket brought
+	sent      time.Time // guarded by mu: when the last write was sent; zero once the socket has shown a change
+}
+
+func newVisitor(t *testing.T, rec *record, front, email, password string) *visitor {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{MaxIdleConnsPerHost: 2, IdleConnTimeout: 10 * time.Second}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &visitor{rec: rec, front: front, email: email, password: password, client: &http.Client{Jar: jar, Transport: transport, Timeout: 30 * time.Second}}
+}
+
+// ask sends a request as the page of this origin does. key makes a write happen once however often it is sent.
+func (v *visitor) ask(ctx context.Context, method, path, key string, in, out any) (int, error) {
+	var body io.Reader
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return 0, err
+		}
+		body = bytes.NewReader(text)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, v.front+path, body)
+	if err != nil {
+		return 0, err
+	}
+	if !v.program {
+		r.Header.Set("Origin", v.front)
+	}
+	if in != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if key != "" {
+		r.Header.Set("Idempotency-Key", key)
+	}
+	res, err := v.client.Do(r)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		return res.StatusCode, err
+	}
+	if res.StatusCode >= 300 {
+		return res.StatusCode, errors.New(string(answer))
+	}
+	if out != nil {
+		return res.StatusCode, json.Unmarshal(answer, out)
+	}
+	return res.StatusCode, nil
+}
+
+// must is ask for what may not fail; it says whether it did not.
+func (v *visitor) must(ctx context.Context, kind, method, path, key string, in, out any) bool {
+	began := time.Now()
+	status, err := v.ask(ctx, method, path, key, in, out)
+	if ctx.Err() != nil {
+		return false // the run ended under way
+	}
+	v.rec.did(kind, time.Since(began))
+	if err != nil {
+		v.rec.add(&v.rec.failures, "%s: %s %s: %d %v", v.email, method, path, status, err)
+	}
+	return err == nil
+}
+
+// login returns the path on which it was let in.
+func (v *visitor) login(ctx context.Context) string {
+	var out struct {
+		Auth string
+		User struct{ ID string }
+	}
+	if !v.must(ctx, "log-in", "POST", "/api/auth/login", "", map[string]string{"email": v.email, "password": v.password}, &out) {
+		return ""
+	}
+	v.mu.Lock()
+	v.id = out.User.ID
+	v.mu.Unlock()
+	return out.Auth
+}
+
+// upgrade exchanges a legacy token for a session, as our page does once its user's cohort is on. Where that is not possible right
+// now the page goes on with the token that it has, and asks again later: no user notices.
+func (v *visitor) upgrade(ctx context.Context) {
+	var status struct {
+		Auth    string
+		Rollout struct{ Cohort string }
+	}
+	if v.must(ctx, "status", "GET", "/api/auth/status", "", nil, &status) && status.Auth == "legacy" && status.Rollout.Cohort == "session" {
+		began := time.Now()
+		code, err := v.ask(ctx, "POST", "/api/auth/exchange", "", map[string]string{}, nil)
+		switch {
+		case ctx.Err() != nil:
+		case code == http.StatusServiceUnavailable || code == http.StatusForbidden: // Redis is out, or the switch was turned back in between
+			v.rec.count("exchange put off")
+		case err != nil:
+			v.rec.add(&v.rec.failures, "%s: exchange: %d %v", v.email, code, err)
+		default:
+			v.rec.did("exchange", time.Since(began))
+		}
+	}
+}
+
+// adopt finds the visitor's own portfolio and how many transactions are in it.
+func (v *visitor) adopt(ctx context.Context) {
+	var all struct{ Portfolios []struct{ ID string } }
+	if !v.must(ctx, "portfolios", "GET", "/api/portfolios", "", nil, &all) {
+		return
+	}
+	if len(all.Portfolios) == 0 {
+		var made struct{ ID string }
+		v.must(ctx, "portfolio made", "POST", "/api/portfolios", "first", map[string]string{"name": "Mine", "base_currency": "USD"}, &made)
+		all.Portfolios = append(all.Portfolios, made)
+	}
+	n := v.transactions(ctx, all.Portfolios[0].ID)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.portfolio, v.written = all.Portfolios[0].ID, n
+}
+
+// transactions counts the ledger's rows through the pages of the list; -1 where it could not be read.
+func (v *visitor) transactions(ctx context.Context, portfolio string) int {
+	n, cursor := 0, ""
+	for {
+		var page struct {
+			Transactions []struct{ ID string }
+			Next         string
+		}
+		if !v.must(ctx, "ledger read", "GET", "/api/portfolios/"+portfolio+"/transactions?limit=500"+cursor, "", nil, &page) {
+			return -1
+		}
+		n += len(page.Transactions)
+		if page.Next == "" {
+			return n
+		}
+		cursor = "&cursor=" + page.Next
+	}
+}
+
+// revoke ends the visitor's own session as a user does in the list of devices.
+func (v *visitor) revoke(ctx context.Context) {
+	var status struct{ Session struct{ ID string } }
+	if v.must(ctx, "status", "GET", "/api/auth/status", "", nil, &status) {
+		v.must(ctx, "revocation", "DELETE", "/api/auth/sessions/"+status.Session.ID, "", nil, nil)
+	}
+}
+
+// forget empties the browser.
+func (v *visitor) forget() {
+	v.client.Jar, _ = cookiejar.New(nil) // it fails for no options
+}
+
+// write adds one transaction.
+func (v *visitor) write(ctx context.Context) {
+	v.mu.Lock()
+	portfolio := v.portfolio
+	v.sent = time.Now()
+	v.mu.Unlock()
+	ok := v.must(ctx, "ledger write", "POST", "/api/portfolios/"+portfolio+"/transactions", strconv.FormatInt(rand.Int64(), 36), map[string]string{
+		"type": "buy", "symbol": "AAPL", "quantity": "1", "price": "100", "currency": "USD", "executed_at": "2026-02-05T15:00:00Z"}, nil)
+	if ok {
+		v.mu.Lock()
+		v.written++
+		v.mu.Unlock()
+	}
+}
+
+// look checks that the visitor sees its own rows, all of them, and nobody else's.
+func (v *visitor) look(ctx context.Context) {
+	v.mu.Lock()
+	id, portfolio, written := v.id, v.portfolio, v.written
+	v.mu.Unlock()
+	var status struct{ User struct{ ID string } }
+	if v.must(ctx, "status", "GET", "/api/auth/status", "", nil, &status) && status.User.ID != id {
+		v.rec.add(&v.rec.wrong, "%s is user %q and was told to be %q", v.email, id, status.User.ID)
+	}
+	var all struct{ Portfolios []struct{ ID string } }
+	if v.must(ctx, "portfolios", "GET", "/api/portfolios", "", nil, &all) && (len(all.Portfolios) != 1 || all.Portfolios[0].ID != portfolio) {
+		v.rec.add(&v.rec.wrong, "%s has portfolio %s and was shown %v", v.email, portfolio, all.Portfolios)
+	}
+	if n := v.transactions(ctx, portfolio); n >= 0 && n != written {
+		v.rec.add(&v.rec.wrong, "%s wrote %d transactions and was shown %d", v.email, written, n)
+	}
+}
+
+// live keeps a socket open until ctx ends, and comes back as often as it was told to go.
+func (v *visitor) live(ctx context.Context) {
+	for ctx.Err() == nil {
+		wait := v.visit(ctx)
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+type said struct {
+	Type, Portfolio, Reason string
+	Code                    int
+	Version                 int64
+	Snapshot                bool
+	Updates                 []struct{ T int64 }
+	Retry                   *int64 `json:"retry_ms"`
+}
+
+// dial opens a socket and subscribes; nil where there is none.
+func (v *visitor) dial(ctx context.Context) *websocket.Conn {
+	began := time.Now()
+	dialling, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	ws, res, err := websocket.Dial(dialling, v.front+"/ws", &websocket.DialOptions{HTTPClient: &http.Client{Jar: v.client.Jar}, HTTPHeader: http.Header{"Origin": {v.front}}})
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		v.rec.add(&v.rec.lost, "%s: no socket: %v", v.email, err)
+		if res != nil && res.StatusCode == 401 {
+			v.login(ctx)
+		}
+		return nil
+	}
+	ws.SetReadLimit(4 << 20)
+	v.rec.did("socket opened", time.Since(began))
+	v.mu.Lock()
+	portfolio := fmt.Sprintf(`{"id":2,"type":"subscribe","channel":"portfolio","portfolio":%q}`, v.portfolio)
+	v.mu.Unlock()
+	for _, m := range []string{`{"id":1,"type":"subscribe","channel":"prices","symbols":["AAPL","MSFT"]}`, portfolio} {
+		_ = ws.Write(ctx, websocket.MessageText, []byte(m)) // reading says why where it fails
+	}
+	return ws
+}
+
+// visit is one connection; it returns how long to wait before the next.
+func (v *visitor) visit(ctx context.Context) time.Duration {
+	began := time.Now()
+	ws := v.dial(ctx)
+	if ws == nil {
+		return 200 * time.Millisecond
+	}
+	defer ws.CloseNow()
+	return v.read(ctx, ws, began)
+}
+
+// read follows one connection to its end. Announced ends: a bye with a code that says "come back".
+func (v *visitor) read(ctx context.Context, ws *websocket.Conn, began time.Time) time.Duration {
+	var bye *said
+	first := map[string]bool{}
+	for {
+		// No message for two heartbeats is a socket that was lost without a word.
+		hearing, cancel := context.WithTimeout(ctx, 50*time.Second)
+		_, data, err := ws.Read(hearing)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return 0
+		case err != nil && bye != nil && bye.Code < 4500:
+			v.rec.count("socket sent away: " + bye.Reason)
+			if bye.Retry == nil {
+				return 0
+			}
+			return time.Duration(*bye.Retry) * time.Millisecond
+		case err != nil:
+			v.rec.add(&v.rec.lost, "%s: %v after bye %+v", v.email, err, bye)
+			return 200 * time.Millisecond
+		}
+		var m said
+		if err := json.Unmarshal(data, &m); err != nil {
+			v.rec.add(&v.rec.wrong, "%s: %v in %s", v.email, err, data)
+		}
+		v.hear(&m, &bye)
+		if len(first) < 2 && m.Snapshot {
+			if first[m.Type] = true; len(first) == 2 {
+				v.rec.did("first data", time.Since(began))
+			}
+		}
+	}
+}
+
+func (v *visitor) hear(m *said, bye **said) {
+	switch m.Type {
+	case "bye":
+		*bye = m
+	case "prices":
+		for _, u := range m.Updates {
+			if !m.Snapshot {
+				v.rec.did("price", time.Since(time.UnixMilli(u.T)))
+			}
+		}
+	case "error":
+		v.rec.add(&v.rec.wrong, "%s: the socket says error", v.email)
+	case "portfolio", "valuation":
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		if m.Portfolio != v.portfolio {
+			v.rec.add(&v.rec.wrong, "%s was shown portfolio %s", v.email, m.Portfolio)
+		}
+		if m.Version < v.shown {
+			v.rec.add(&v.rec.wrong, "%s: version %d after %d", v.email, m.Version, v.shown)
+		}
+		if m.Type == "portfolio" && !m.Snapshot && !v.sent.IsZero() && m.Version > v.shown {
+			v.rec.did("portfolio sync", time.Since(v.sent)) // the write itself included
+			v.sent = time.Time{}
+		}
+		v.shown = max(v.shown, m.Version)
+	}
+}
