@@ -37,7 +37,7 @@ type webhooks struct {
 const (
 	webhookTime    = 10 * time.Second
 	webhookTries   = 8
-	webhookFirst   = 30 * time.Second // before the second try; doubles: about two hours in all
+	webhookFirst   = 30 * time.Second // before the second try; doubles: about an hour in all
 	webhookTerm    = time.Minute      // how long one server has for what it took
 	webhookAtOnce  = 16
 	longestWebhook = 500
