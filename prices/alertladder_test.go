@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -93,13 +94,23 @@ func BenchmarkAlerts(b *testing.B) {
 				book.Apply(ticks)
 			}
 			b.ReportAllocs()
+			began := cpuTime()
 			for b.Loop() {
 				for i := range ticks {
 					ticks[i].At = ticks[i].At.Add(time.Millisecond)
 				}
 				book.Apply(ticks)
 			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(ticks)), "ns/tick")
+			b.ReportMetric(float64((cpuTime()-began).Nanoseconds())/float64(b.N)/float64(len(ticks)), "cpu-ns/tick")
 		})
 	}
+}
+
+// cpuTime is what this process has used: on a machine with others, time on the clock says nothing.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

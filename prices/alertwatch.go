@@ -26,7 +26,7 @@ type alertWatch struct {
 
 	mu      sync.Mutex
 	ladders map[Symbol]*ladder
-	slots   []*ladder         // by the symbol's slot in the book; nil: none
+	slots   []rung            // by the symbol's slot in the book
 	where   map[string]Symbol // of each alert by id
 	due     []due             // reached, and not claimed yet
 	looks   map[ownedID]bool  // alerts to be read again
@@ -44,8 +44,13 @@ func (w *alertWatch) hear(news []Quote) {
 	w.mu.Lock()
 	before := len(w.due)
 	for i := range news {
-		if q := &news[i]; int(q.slot) < len(w.slots) && w.slots[q.slot] != nil {
-			w.due = w.slots[q.slot].see(q, w.book.Instrument, w.due)
+		q := &news[i]
+		if int(q.slot) >= len(w.slots) {
+			continue
+		}
+		if r := &w.slots[q.slot]; r.ladder != nil && !r.passes(q) {
+			w.due = r.ladder.see(q, w.book.Instrument, w.due)
+			r.learn(q)
 		}
 	}
 	reached := len(w.due) > before
@@ -81,14 +86,15 @@ func (w *alertWatch) put(alerts []watched) {
 		if l == nil {
 			l = &ladder{up: steps{rising: true}, all: map[string]*watched{}}
 			w.ladders[a.symbol] = l
-			w.place(a.symbol, l)
 		}
 		if known := l.all[a.id]; known == nil || known.revision <= a.revision {
 			w.where[a.id] = a.symbol
 			l.put(a, inst.Splits)
+			w.place(a.symbol, l)
 		}
 		if priced {
 			w.due = l.see(&q, w.book.Instrument, w.due)
+			w.place(a.symbol, l)
 		}
 		w.mu.Unlock()
 	}
@@ -96,7 +102,7 @@ func (w *alertWatch) put(alerts []watched) {
 	w.rouse()
 }
 
-// place puts l where ticks of symbol find it; mu is held. A symbol that the book does not know yet has no ticks: restate
+// place puts l where ticks of symbol find it, after each change of l; mu is held. A symbol that the book does not know yet has no ticks: restate
 // finds it a place once it does.
 func (w *alertWatch) place(symbol Symbol, l *ladder) {
 	slot, known := w.book.slot(symbol)
@@ -104,9 +110,9 @@ func (w *alertWatch) place(symbol Symbol, l *ladder) {
 		return
 	}
 	for len(w.slots) <= int(slot) {
-		w.slots = append(w.slots, nil)
+		w.slots = append(w.slots, rung{})
 	}
-	w.slots[slot] = l
+	w.slots[slot] = rung{ladder: l}
 }
 
 func (w *alertWatch) drop(id string) {
@@ -115,10 +121,12 @@ func (w *alertWatch) drop(id string) {
 	symbol := w.where[id]
 	delete(w.where, id)
 	if l := w.ladders[symbol]; l != nil {
-		if l.drop(id); len(l.all) == 0 {
+		l.drop(id)
+		if len(l.all) == 0 {
 			delete(w.ladders, symbol)
-			w.place(symbol, nil)
+			l = nil
 		}
+		w.place(symbol, l)
 	}
 }
 

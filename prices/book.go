@@ -37,8 +37,8 @@ type listener struct{ tell func([]Quote) }
 type entry struct {
 	instrument Instrument
 	calendar   *calendar
-	minor      bool // quoted in minor units
-	slot       uint32
+	minor      bool            // quoted in minor units
+	slot, era  uint32          // era changes with what the day change refers to
 	far        decimal.Decimal // how far a tick may jump
 	guard      guard
 	session    session // of quote
@@ -111,7 +111,7 @@ func (b *Book) accept(quotes []Quote) {
 		if t := (Tick{q.Symbol, q.Price, q.At, q.Source}); e.guard.far(&t, e.far) {
 			e.guard.follow(q.Price) // another server has believed it
 		}
-		q.Previous, q.shares, q.slot = e.quote.Previous, e.shares, e.slot
+		q.Previous, q.shares, q.slot, q.era = e.quote.Previous, e.shares, e.slot, e.era
 		e.quote = q
 		b.news = append(b.news, q)
 	}
@@ -139,7 +139,7 @@ func (b *Book) apply(t *Tick, horizon time.Time) refusal {
 	}
 	e.enter(t.At)
 	e.quote = Quote{Symbol: e.instrument.Symbol, Price: t.Price, At: t.At.Truncate(time.Millisecond), N: e.quote.N + 1,
-		Previous: e.quote.Previous, Source: t.Source, shares: e.shares, slot: e.slot}
+		Previous: e.quote.Previous, Source: t.Source, shares: e.shares, slot: e.slot, era: e.era}
 	b.news = append(b.news, e.quote)
 	return believed
 }
@@ -206,6 +206,7 @@ func (e *entry) keep(c dayClose) {
 
 // refer makes the newest close before the session of the latest price the reference of the day change.
 func (e *entry) refer() {
+	e.era++
 	e.quote.Previous = decimal.NullDecimal{}
 	for i := range e.closes {
 		if c := &e.closes[i]; c.day != 0 && c.day < e.session.day {

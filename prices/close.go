@@ -58,7 +58,7 @@ func (b *Book) closed(e *entry, c Close, now time.Time) {
 		e.quote.Price, e.quote.At, e.quote.Source, e.quote.Symbol = c.Close, at, c.Source, c.Symbol
 	}
 	e.refer()
-	e.quote.shares, e.quote.slot = e.shares, e.slot
+	e.quote.shares, e.quote.slot, e.quote.era = e.shares, e.slot, e.era
 	if !e.quote.Price.Equal(before.Price) || !e.quote.At.Equal(before.At) {
 		e.quote.N = max(1, e.quote.N)
 		b.news = append(b.news, e.quote)
