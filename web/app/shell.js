@@ -118,7 +118,7 @@ export function Shell({ children }) {
   const offline = !!me.value && ['waiting', 'connecting', 'ended'].includes(conn.value);
   return html`<a class="sr" href="#main" onClick=${(/** @type {Event} */ e) => { e.preventDefault(); main.current?.focus(); }}>To the content</a>
     <${Top} /><${Banners} />
-    <main id="main" tabindex="-1" ref=${main} class=${offline ? 'offline' : ''}>${ended.value ? null : children}</main>
-    <${Toasts} /><${Keys} /><${Ended} />${stepUp.value && html`<${StepUp} />`}`;
+    <main id="main" tabindex="-1" ref=${main} class=${offline ? 'offline' : conn.value === 'stalled' ? 'late' : ''}>${ended.value ? null : children}</main>
+    ${!ended.value && html`<${Toasts} />`}<${Keys} /><${Ended} />${stepUp.value && html`<${StepUp} />`}`;
 }
 

@@ -1,1 +1,1 @@
-import"./chunk-TN3ZHJJF.js";
+import"./chunk-JPYUCWCT.js";

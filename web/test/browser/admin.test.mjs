@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
-import { connect } from 'node:net';
 import { after, afterEach, before, test } from 'node:test';
-import { browser, demo, logIn, modes, page, quiet, tidy } from './harness.mjs';
+import { browser, demo, logIn, modes, page, quiet, redis, tidy } from './harness.mjs';
 
 /** @type {Awaited<ReturnType<typeof demo>>} */ let d;
 /** @type {import('playwright-core').Browser} */ let b;
@@ -141,26 +140,12 @@ test('a legacy log-in outlives its hour, also in the middle of a page, and becom
   quiet(admin);
 });
 
-/** Says one command to the demo's Redis. @param {...string} words */
-function redis(...words) {
-  const at = new URL(d.redis_url);
-  const say = (/** @type {string[]} */ all) => `*${all.length}\r\n${all.map((w) => `$${Buffer.byteLength(w)}\r\n${w}\r\n`).join('')}`;
-  const auth = [decodeURIComponent(at.username), decodeURIComponent(at.password)].filter(Boolean);
-  return new Promise((done, fail) => {
-    const socket = connect(Number(at.port), at.hostname, () => socket.write((auth.length ? say(['AUTH', ...auth]) : '') + say(words) + say(['QUIT'])));
-    let heard = '';
-    socket.on('data', (b) => { heard += b; });
-    socket.on('error', fail);
-    socket.on('close', () => (/(^|\n)-/.test(heard) ? fail(new Error(heard)) : done(heard)));
-  });
-}
-
 test('to end another device asks for the password again, once it was long ago', async () => {
   const here = await as(d.user('user', 2)), there = await as(d.user('user', 2));
   const id = (/** @type {import('playwright-core').Page} */ p) => p.evaluate(() => fetch('/api/auth/status').then((r) => r.json()).then((s) => s.session.id));
   const mine = await id(here), other = await id(there);
   await here.goto(`${d.url}/sessions`);
-  await redis('HSET', `rt:s:{${mine.slice(0, 12)}}${mine.slice(12)}`, 'auth', String(Date.now() - 3600_000));
+  await redis(d.redis_url, ['HSET', `rt:s:{${mine.slice(0, 12)}}${mine.slice(12)}`, 'auth', String(Date.now() - 3600_000)]);
   await here.click(`[data-session="${other}"] button.danger`);
   await here.fill('dialog [name=password]', 'wrong password');
   await here.click('dialog button.primary');

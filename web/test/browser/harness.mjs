@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -15,7 +16,7 @@ export const browserPath = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin
   '/Applications/Chromium.app/Contents/MacOS/Chromium', '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome'].find((p) => p && existsSync(p));
 export const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
 
-/** @typedef {{url:string, users:{email:string, password:string, role:string}[], database_url:string, redis_url:string}} Demo */
+/** @typedef {{url:string, users:{email:string, password:string, role:string}[], database_url:string, migrate_database_url:string, redis_url:string}} Demo */
 
 /**
  * `rosetree demo` as a child: its own PostgreSQL and Redis, seeded users, moving prices.
@@ -123,4 +124,18 @@ export async function tidy(b, name) {
     }
     await context.close();
   }
+}
+
+/** Says commands to the demo's Redis, all at once. @param {string} url @param {...string[]} commands */
+export function redis(url, ...commands) {
+  const at = new URL(url);
+  const say = (/** @type {string[]} */ all) => `*${all.length}\r\n${all.map((w) => `$${Buffer.byteLength(w)}\r\n${w}\r\n`).join('')}`;
+  const auth = [decodeURIComponent(at.username), decodeURIComponent(at.password)].filter(Boolean);
+  return new Promise((done, fail) => {
+    const socket = connect(Number(at.port), at.hostname, () => socket.write((auth.length ? say(['AUTH', ...auth]) : '') + commands.map(say).join('') + say(['QUIT'])));
+    let heard = '';
+    socket.on('data', (b) => { heard += b; });
+    socket.on('error', fail);
+    socket.on('close', () => (/(^|\n)-/.test(heard) ? fail(new Error(heard.slice(0, 500))) : done(heard)));
+  });
 }

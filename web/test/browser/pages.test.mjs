@@ -25,6 +25,8 @@ const pages = [
   }],
   ['add', '/', '[data-row], [data-row-card]', async (p) => { await p.click('[data-key=add]'); await p.waitForSelector('dialog [name=symbol]'); }],
   ['activity', '/activity', 'tbody tr[data-row], .cards.plain li'],
+  ['watchlists', '/watchlists', '.watch tr[data-row] .delta i'],
+  ['alerts', '/alerts', '[data-alert]'],
   ['sessions', '/sessions', '.device'],
   ['settings', '/settings', '#zone'],
   ['status', '/status', '.parts li'],
@@ -50,9 +52,22 @@ for (const [mode, options] of Object.entries(modes)) {
     const person = await page(await b.newContext(options)), admin = await page(await b.newContext(options));
     await logIn(person, d.url, d.user());
     await logIn(admin, d.url, d.user('admin'));
+    await furnish(person);
     /** @type {string[]} */ const wrong = [];
     for (const entry of pages) await look(entry, entry[0].startsWith('admin') ? admin : person, mode).catch((e) => wrong.push(`${entry[0]}: ${e.message}`));
     assert.deepEqual(wrong, []);
+  });
+}
+
+/** What the demo's people do not have yet: a watchlist, an alert that waits and one that came true. @param {import('playwright-core').Page} p */
+async function furnish(p) {
+  await p.evaluate(async () => {
+    const ask = (/** @type {string} */ path, /** @type {any} */ body) => fetch(path, body && { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }).then((r) => r.json());
+    if ((await ask('/api/watchlists')).watchlists.length) return;
+    await ask('/api/watchlists', { name: 'Technology', symbols: ['AAPL', 'MSFT', 'BTC-USD', 'EUR-USD'] });
+    await ask('/api/watchlists', { name: 'Later', symbols: ['ETH-USD'] });
+    await ask('/api/alerts', { symbol: 'AAPL', kind: 'below', threshold: '99999', note: 'came true' });
+    await ask('/api/alerts', { symbol: 'BTC-USD', kind: 'day_pct', threshold: '-40', once: false });
   });
 }
 

@@ -1,0 +1,178 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { chromium } from 'playwright-core';
+import { browser, browserPath, demo, flags, logIn, modes, moves, page, quiet, tidy } from './harness.mjs';
+
+// What happens to a page in its life: its line stalls, closes and sleeps, its session nears its end, its browser is closed, its server is replaced.
+
+/** @type {Awaited<ReturnType<typeof demo>>} */ let d;
+/** @type {import('playwright-core').Browser} */ let b;
+
+before(async () => { [d, b] = await Promise.all([demo(), browser()]); });
+afterEach(() => tidy(b, 'life'));
+after(async () => {
+  await b?.close();
+  await d?.stop();
+  d?.remove();
+});
+
+/**
+ * A page whose socket goes through the test's hands, with the figures on screen.
+ * @param {number} [n]
+ */
+async function wired(n = 0) {
+  const p = await page(await b.newContext(modes.light));
+  const line = { sockets: /** @type {import('playwright-core').WebSocketRoute[]} */ ([]), deaf: false };
+  await p.routeWebSocket(/\/ws$/, (ws) => {
+    line.sockets.push(ws);
+    const server = ws.connectToServer();
+    server.onMessage((m) => { if (!line.deaf) ws.send(m); });
+  });
+  await logIn(p, d.url, d.user('user', n));
+  await p.waitForSelector('.pill[data-state=live]');
+  await p.evaluate(() => { /** @type {any} */ (globalThis).notReloaded = true; });
+  return { p, line };
+}
+
+/** Live again, on a new socket, in the same page. @param {{p:import('playwright-core').Page, line:{sockets:any[]}}} w @param {number} before */
+async function again({ p, line }, before) {
+  await p.waitForFunction(() => document.querySelector('.pill')?.getAttribute('data-state') === 'live', null, { timeout: 30_000 });
+  for (const until = Date.now() + 20_000; line.sockets.length === before && Date.now() < until;) await p.waitForTimeout(50);
+  assert.ok(line.sockets.length > before, 'another socket was opened');
+  await p.waitForSelector('.pill[data-state=live]', { timeout: 30_000 });
+  await moves(p, '.total', 30_000);
+  assert.equal(await p.evaluate(() => /** @type {any} */ (globalThis).notReloaded), true, 'nothing was loaded again');
+  assert.equal(await p.locator('main.offline').count(), 0);
+}
+
+test('a silent line: stalled is said on the pill and on the numbers, and ends with the silence', async () => {
+  const { p, line } = await wired();
+  line.deaf = true;
+  await p.waitForSelector('.pill[data-state=stalled]', { timeout: 20_000 });
+  assert.match((await p.textContent('.pill')) ?? '', /Stalled \d+ s/);
+  assert.match(await p.locator('.total').first().evaluate((e) => getComputedStyle(e).textDecorationLine + getComputedStyle(e).textDecorationStyle), /underline.*dotted/);
+  line.deaf = false;
+  await p.waitForSelector('.pill[data-state=live]', { timeout: 30_000 });
+  await p.waitForSelector('main.late', { state: 'detached' });
+  await moves(p, '.total', 30_000);
+  quiet(p);
+});
+
+test('Safari closes sockets with 1000 when it sleeps: the page comes back by itself', async () => {
+  const w = await wired(1), before = w.line.sockets.length;
+  await w.line.sockets[before - 1].close({ code: 1000 });
+  await again(w, before);
+  quiet(w.p);
+});
+
+test('the laptop slept for an hour: another socket at once, though nobody closed the old one', async () => {
+  const p = await page(await b.newContext(modes.light));
+  let sockets = 0;
+  p.on('websocket', () => { sockets++; });
+  await p.clock.install();
+  await logIn(p, d.url, d.user('user', 2));
+  await p.clock.resume();
+  await p.waitForSelector('.pill[data-state=live]');
+  const before = sockets;
+  await p.clock.fastForward('01:00:00');
+  for (const until = Date.now() + 20_000; sockets === before && Date.now() < until;) await p.waitForTimeout(50);
+  assert.ok(sockets > before, 'another socket was opened');
+  await p.waitForSelector('.pill[data-state=live]', { timeout: 30_000 });
+  await moves(p, '.total', 30_000);
+  quiet(p);
+});
+
+test('another build on the server is said, and loaded only when the reader wants it', async () => {
+  const w = await wired(), before = w.line.sockets.length;
+  await w.p.route('**/assets/build', (r) => r.fulfill({ body: 'another', contentType: 'text/plain' }));
+  await w.line.sockets[before - 1].close({ code: 1012, reason: 'restart' });
+  await again(w, before);
+  await w.p.waitForSelector('.banner:has-text("A new version of Rosetree is here")');
+  await w.p.unroute('**/assets/build');
+  await w.p.click('.banner button:has-text("Reload")');
+  await w.p.waitForSelector('[data-row]');
+  assert.equal(await w.p.evaluate(() => /** @type {any} */ (globalThis).notReloaded), undefined);
+  assert.equal(await w.p.locator('.banner:has-text("new version")').count(), 0);
+  quiet(w.p);
+});
+
+test('a session that nears its end says so; "Stay signed in" keeps it', async () => {
+  const { p, line } = await wired(1);
+  line.sockets.at(-1)?.send(JSON.stringify({ type: 'reauth', reason: 'expiring', deadline: new Date(Date.now() + 120_000).toISOString() })); // what the server says two minutes before
+  const banner = p.locator('.banner:has-text("You will be signed out in")');
+  await banner.waitFor();
+  const renewed = p.waitForResponse('**/api/auth/refresh');
+  await banner.locator('button:has-text("Stay signed in")').click();
+  assert.equal((await renewed).status(), 200);
+  await banner.waitFor({ state: 'detached' });
+  assert.equal(await p.getAttribute('.pill', 'data-state'), 'live');
+  quiet(p);
+});
+
+test('a new password ends the other devices; the old one opens nothing any more', async () => {
+  const user = { email: `pat-${Date.now()}@example.com`, password: 'a sentence is the best password' };
+  const p = await page(await b.newContext(modes.light)), other = await page(await b.newContext(modes.light));
+  await p.goto(`${d.url}/login`);
+  await p.click('text=Create an account');
+  await p.fill('[name=email]', user.email);
+  await p.fill('[name=password]', user.password);
+  await p.click('form button.primary');
+  await p.waitForSelector('.steps');
+  await logIn(other, d.url, user);
+  await p.goto(`${d.url}/settings`);
+  const change = async (/** @type {string} */ current, /** @type {string} */ next) => {
+    await p.fill('[name=current]', current);
+    await p.fill('[name=new]', next);
+    await p.click('button:has-text("Change password")');
+  };
+  await change('not my password', 'another sentence altogether');
+  await p.waitForSelector('.field.bad:has-text("Current password")');
+  await change(user.password, 'another sentence altogether');
+  await p.waitForSelector('.toast:has-text("Password changed")');
+  await other.waitForSelector('dialog[role=alertdialog]:has-text("Session ended")');
+  await other.click('dialog button:has-text("Log in again")');
+  await other.waitForSelector('.gate form');
+  await other.fill('[name=email]', user.email);
+  await other.fill('[name=password]', user.password);
+  await other.click('form button.primary');
+  await other.waitForSelector('.gate :is(.problem, .err)');
+  await other.fill('[name=password]', 'another sentence altogether');
+  await other.click('form button.primary');
+  await other.waitForSelector('.steps');
+  quiet(p, /status of 4(01|22)/);
+  quiet(other, /status of 401/);
+});
+
+test('the browser is closed and opened again: still signed in; after a log-out nothing is left', async () => {
+  const profile = mkdtempSync(join(tmpdir(), 'rosetree-profile-'));
+  const open = () => chromium.launchPersistentContext(profile, { executablePath: browserPath, args: flags, ...modes.light });
+  let context = await open();
+  try {
+    await logIn(await page(context), d.url, d.user('user', 2));
+    await context.close();
+    context = await open();
+    const p = await page(context);
+    await p.goto(d.url);
+    await p.waitForSelector('[data-row]');
+    const total = (await p.textContent('.total')) ?? '';
+    assert.match(total, /\d/);
+    await p.click('a[href="/activity"]');
+    await p.waitForSelector('tbody tr[data-row]');
+    await p.click('button[title=Account]');
+    await p.click('text=Log out');
+    await p.waitForURL('**/login');
+    await p.goBack();
+    await p.waitForSelector('.gate form');
+    assert.equal(await p.locator('.total, [data-row], .news').count(), 0);
+    const kept = await p.evaluate(async () => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, await caches.keys(), await indexedDB.databases()]));
+    assert.doesNotMatch(kept, /\d{3}[.,]\d/, 'no amount is stored');
+    assert.equal((await context.cookies()).filter((c) => c.name.includes('rosetree') && !/device/.test(c.name)).map((c) => c.name).join(), '');
+    quiet(p);
+  } finally {
+    await context.close();
+    rmSync(profile, { recursive: true, force: true });
+  }
+});
