@@ -62,7 +62,7 @@ for (const [mode, options] of Object.entries(modes)) {
 /** What the demo's people do not have yet: a watchlist, an alert that waits and one that came true. @param {import('playwright-core').Page} p */
 async function furnish(p) {
   await p.evaluate(async () => {
-    const ask = (/** @type {string} */ path, /** @type {any} */ body) => fetch(path, body && { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }).then((r) => r.json());
+    const ask = (/** @type {string} */ path, /** @type {any} */ body = undefined) => fetch(path, body && { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }).then((r) => r.json());
     if ((await ask('/api/watchlists')).watchlists.length) return;
     await ask('/api/watchlists', { name: 'Technology', symbols: ['AAPL', 'MSFT', 'BTC-USD', 'EUR-USD'] });
     await ask('/api/watchlists', { name: 'Later', symbols: ['ETH-USD'] });
