@@ -28,6 +28,7 @@ type Auth struct {
 	hashes   *hashPool
 	limits   *limiter
 	spray    *spray
+	refusals *refusals
 	where    surroundings
 	csrf     *http.CrossOriginProtection
 	touched  *touches
@@ -74,6 +75,7 @@ func New(cfg Config, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg pr
 	a.sessions = &sessions{rdb: rdb, limit: cfg.SessionsPerUser}
 	a.hashes = newHashPool(a.met)
 	a.spray = newSpray(log, reg)
+	a.refusals = newRefusals(a.note)
 	a.touched = newTouches(a.rows, log)
 	a.switches = newRollout(a.rows, cfg, log, a.met)
 	a.turned = make(chan struct{}, 1)
@@ -101,6 +103,7 @@ func (a *Auth) Run(parent context.Context) error {
 	g.Go(func() error { return a.switches.run(ctx, a.turned) })
 	g.Go(func() error { return a.ends.run(ctx) })
 	g.Go(func() error { return a.learnBcrypt(ctx) })
+	g.Go(func() error { return a.refusals.run(ctx) })
 	g.Go(func() error { return a.guard.run(ctx) })
 	g.Go(func() error { return a.shadow.run(ctx) })
 	if err := g.Wait(); parent.Err() == nil {

@@ -33,9 +33,14 @@ func (a *Auth) exchange(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	p, err := a.Authenticate(r)
-	if err != nil {
-		return err
+	if err == nil {
+		err = a.exchangeFor(w, r, p, login)
 	}
+	a.refused(r.Context(), "exchange", p.User, a.where.clientIP(r).String(), err)
+	return err
+}
+
+func (a *Auth) exchangeFor(w http.ResponseWriter, r *http.Request, p Principal, in loginRequest) error {
 	if p.Via != ViaLegacy || isSessionID(string(p.Session)) {
 		return errNotLegacy
 	}
@@ -54,7 +59,7 @@ func (a *Auth) exchange(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return a.answerGrant(w, r, http.StatusOK, u, g, login.Transport)
+	return a.answerGrant(w, r, http.StatusOK, u, g, in.Transport)
 }
 
 // exchanged opens the session, or finds the one that was opened for the same token.

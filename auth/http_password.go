@@ -35,7 +35,7 @@ func (a *Auth) proveOwn(r *http.Request, p Principal, field, password string) er
 	}
 	err := a.prove(r.Context(), shown{password, stored, p.User, true}, []bucket{{"stepup", string(p.User), stepUpRate}})
 	if err == error(errWrongPassword) {
-		a.note(r.Context(), AuditEntry{Actor: string(p.User), Action: "password.prove", Subject: string(p.Session), IP: a.where.clientIP(r).String(), Outcome: "refused"})
+		a.refusals.add(r.Context(), AuditEntry{Actor: string(p.User), Action: "password.prove", Subject: string(p.Session), IP: a.where.clientIP(r).String()}, "wrong password")
 		return api.Invalid(field, "is wrong")
 	}
 	return err

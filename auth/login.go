@@ -122,12 +122,12 @@ func (a *Auth) proveByEmail(r *http.Request, in loginRequest) (proof, error) {
 	if err := a.prove(ctx, shown{in.Password, stored, u.ID, known}, buckets); err != nil {
 		if errors.Is(err, errWrongPassword) {
 			a.spray.failed(a.where.clientIP(r), emailKey(in.Email), time.Now())
-			a.note(ctx, AuditEntry{Actor: orElse(string(u.ID), "unknown"), Action: "login", IP: a.where.clientIP(r).String(), Outcome: "refused"})
 		}
+		a.refused(ctx, "login", u.ID, a.where.clientIP(r).String(), err)
 		return proof{}, err
 	}
 	if u.Status != "active" {
-		a.note(ctx, AuditEntry{Actor: string(u.ID), Action: "login", IP: a.where.clientIP(r).String(), Outcome: "refused", Detail: map[string]any{"status": u.Status}})
+		a.refusals.add(ctx, AuditEntry{Actor: string(u.ID), Action: "login", IP: a.where.clientIP(r).String()}, u.Status)
 		return proof{}, errWrongPassword // whether an account is disabled is told to nobody but its owner's support
 	}
 	return p, nil

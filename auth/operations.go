@@ -21,7 +21,7 @@ func (a *Auth) Operations() []api.Operation[Principal] {
 		api.Op("auth.ticket", "", "", a.socketTicket),
 	}
 	for _, op := range a.adminOperations() {
-		ops = append(ops, api.As(op, RequireAdmin))
+		ops = append(ops, api.As(op, a.adminOnly(op.Name)))
 	}
 	return ops
 }

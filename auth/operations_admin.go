@@ -151,8 +151,9 @@ type adminRevokeInput struct {
 }
 
 // mayAct asks for what every act on others needs: a recent proof of the password, and a reason for the audit log.
-func (a *Auth) mayAct(ctx context.Context, p Principal, in adminRevokeInput) error {
+func (a *Auth) mayAct(ctx context.Context, p Principal, action string, in adminRevokeInput) error {
 	if err := a.requireStepUp(ctx, p); err != nil {
+		a.refused(ctx, action, p.User, p.IP, err)
 		return err
 	}
 	if strings.TrimSpace(in.Reason) == "" {
@@ -162,7 +163,7 @@ func (a *Auth) mayAct(ctx context.Context, p Principal, in adminRevokeInput) err
 }
 
 func (a *Auth) adminRevoke(ctx context.Context, p Principal, in adminRevokeInput) (Receipt, error) {
-	if err := a.mayAct(ctx, p, in); err != nil {
+	if err := a.mayAct(ctx, p, "admin.session.revoke", in); err != nil {
 		return Receipt{}, err
 	}
 	records, err := a.records(ctx, `id = $1 AND `+isLive, in.ID)
@@ -176,7 +177,7 @@ func (a *Auth) adminRevoke(ctx context.Context, p Principal, in adminRevokeInput
 }
 
 func (a *Auth) adminRevokeUser(ctx context.Context, p Principal, in adminRevokeInput) (Receipt, error) {
-	if err := a.mayAct(ctx, p, in); err != nil {
+	if err := a.mayAct(ctx, p, "admin.user.revoke", in); err != nil {
 		return Receipt{}, err
 	}
 	if checkUserID(UserID(in.ID)) != nil {
@@ -195,7 +196,7 @@ type revokeAllInput struct {
 
 // adminRevokeAll signs everybody out, the caller too: it is for the day on which nobody knows whose sessions were stolen.
 func (a *Auth) adminRevokeAll(ctx context.Context, p Principal, in revokeAllInput) (Receipt, error) {
-	if err := a.mayAct(ctx, p, adminRevokeInput{Reason: in.Reason}); err != nil {
+	if err := a.mayAct(ctx, p, "admin.session.revoke_all", adminRevokeInput{Reason: in.Reason}); err != nil {
 		return Receipt{}, err
 	}
 	if in.Confirm != "all" {
@@ -233,7 +234,7 @@ type rolloutInput struct {
 }
 
 func (a *Auth) rolloutSet(ctx context.Context, p Principal, in rolloutInput) (RolloutState, error) {
-	if err := a.mayAct(ctx, p, adminRevokeInput{Reason: in.Reason}); err != nil {
+	if err := a.mayAct(ctx, p, "admin.rollout.set", adminRevokeInput{Reason: in.Reason}); err != nil {
 		return RolloutState{}, err
 	}
 	return a.TurnSwitches(ctx, in.Override, in.Reset, in.Reason, p.asAdmin(), in.Version)
@@ -245,7 +246,7 @@ type lockdownInput struct {
 }
 
 func (a *Auth) lockdownSet(ctx context.Context, p Principal, in lockdownInput) (RolloutState, error) {
-	if err := a.mayAct(ctx, p, adminRevokeInput{Reason: in.Reason}); err != nil {
+	if err := a.mayAct(ctx, p, "admin.lockdown.set", adminRevokeInput{Reason: in.Reason}); err != nil {
 		return RolloutState{}, err
 	}
 	return a.TurnSwitches(ctx, Override{Lockdown: &in.Lockdown}, false, in.Reason, p.asAdmin(), 0)

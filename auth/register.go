@@ -14,6 +14,12 @@ type registerRequest struct {
 }
 
 func (a *Auth) register(w http.ResponseWriter, r *http.Request) error {
+	err := a.registered(w, r)
+	a.refused(r.Context(), "register", "", a.where.clientIP(r).String(), err)
+	return err
+}
+
+func (a *Auth) registered(w http.ResponseWriter, r *http.Request) error {
 	var in registerRequest
 	if err := a.begin(w, r, &in); err != nil {
 		return err
