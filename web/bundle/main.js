@@ -1,1 +1,1 @@
-import"./chunk-JPYUCWCT.js";
+import"./chunk-3TFJ7BBS.js";

@@ -156,3 +156,58 @@ test('to end another device asks for the password again, once it was long ago', 
   await here.waitForSelector(`[data-session="${other}"]`, { state: 'detached' });
   quiet(here, /403|422/);
 });
+
+test('some are ended together, their rows are struck out with the milliseconds; then everyone, with a receipt that waits for the next log-in', async () => {
+  const one = await as(d.user('user', 1)), two = await as(d.user('user', 1)), admin = await as(d.user('admin')), second = await as(d.user('admin'));
+  await console_(admin, 'sessions');
+  await console_(second, 'sessions');
+  await admin.fill('input[aria-label="Search sessions"]', d.user('user', 1).email);
+  await admin.waitForFunction(() => document.querySelectorAll('tr[data-session]').length === 2);
+  for (const box of await admin.locator('tr[data-session] input').all()) await box.check();
+  await admin.click('button:has-text("Revoke 2 selected")');
+  await admin.fill('dialog [name=reason]', 'both of them');
+  await admin.click('dialog button.primary');
+  for (const p of [one, two]) await p.waitForSelector('dialog[role=alertdialog]:has-text("by an administrator")');
+  await admin.waitForFunction(() => [...document.querySelectorAll('tr.gone .tag.bad')].filter((t) => /ended in \d+ ms/.test(t.textContent ?? '')).length === 2);
+  await second.waitForFunction(() => document.querySelectorAll('tr.gone').length === 2); // the other console saw it too, without asking
+  await one.click('dialog button:has-text("Log in again")');
+  await logIn(one, d.url, d.user('user', 1));
+  await admin.waitForFunction(() => document.querySelectorAll('tr[data-session]:not(.gone)').length === 1); // a new one appears by itself
+
+  await admin.click('button:has-text("Revoke all")');
+  await admin.fill('dialog [name=reason]', 'nobody knows whose were stolen');
+  await admin.fill('dialog [name=count]', '0');
+  await admin.click('dialog button.primary');
+  await admin.waitForSelector('dialog .field.bad:has-text("How many")');
+  await admin.fill('dialog [name=count]', (/([\d,]+) sessions, everyone/.exec((await admin.textContent('dialog')) ?? '')?.[1] ?? '').replace(/,/g, ''));
+  await admin.click('dialog button.primary');
+  for (const p of [one, second, admin]) await p.waitForSelector('dialog[role=alertdialog]:has-text("Session ended")');
+  await admin.click('dialog[role=alertdialog] button');
+  await logIn(admin, d.url, d.user('admin'));
+  await console_(admin, 'sessions');
+  await admin.waitForSelector('[role=log] li:has-text("Everyone"):has-text("sockets closed (")');
+  for (const p of [one, two, second, admin]) quiet(p, /status of 401/);
+});
+
+test('a notice stands on the status page for those who are not logged in: now, planned, and after it is over', async () => {
+  const admin = await as(d.user('admin')), nobody = await page(await b.newContext(modes.phone));
+  await console_(admin, 'notices');
+  const post = (/** @type {object} */ body) => admin.evaluate((b) => fetch('/api/admin/notices', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: b }).then((r) => r.json()), JSON.stringify(body));
+  const { id } = await post({ level: 'critical', text: 'Prices of one exchange are late' });
+  await post({ level: 'info', text: 'We move on Friday', from: new Date(Date.now() + 86400_000).toISOString() });
+  const seen = async (/** @type {string} */ section, /** @type {string} */ text) => {
+    await nobody.goto(`${d.url}/status`);
+    for (let n = 0; n < 40 && !(await nobody.locator(`section[aria-labelledby=${section}] li:has-text("${text}")`).count()); n++) { // a server reads them every second
+      await nobody.waitForTimeout(250);
+      await nobody.reload();
+      await nobody.waitForSelector('section[aria-labelledby=past]');
+    }
+    assert.ok(await nobody.locator(`section[aria-labelledby=${section}] li:has-text("${text}")`).count(), `${text} is under ${section}`);
+  };
+  await seen('now', 'one exchange');
+  await seen('planned', 'on Friday');
+  await admin.evaluate((i) => fetch(`/api/admin/notices/${i}`, { method: 'DELETE' }), id);
+  await seen('past', 'one exchange');
+  quiet(admin);
+  quiet(nobody);
+});

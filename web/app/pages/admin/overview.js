@@ -15,7 +15,7 @@ export function Overview() {
     ask();
     const t = setInterval(ask, 2000);
     return () => clearInterval(t);
-  }, []);
+  }, [conn.value]);
   const o = overview.value;
   const figures = /** @type {[string, any][]} */ ([['Sockets', count(o?.sockets)], ['Users', count(o?.users)], ['Sessions', count(o?.sessions)],
     ['On sessions', percent(o?.session_share, false)], ['Validation p95', ms(o?.validate_p95_ms)], ['Errors of ours', percent(o?.error_rate, false)]]);

@@ -61,7 +61,7 @@ export function Sessions() {
   };
   const timer = useRef(0);
   const search = (/** @type {any} */ e) => { clearTimeout(timer.current); timer.current = window.setTimeout(() => setQ(e.target.value.trim()), 200); };
-  return html`<section class="card" aria-labelledby="live"><header><h2 id="live">Live sessions</h2><span class="grow"></span>
+  return html`<section class="card live" aria-labelledby="live"><header><h2 id="live">Live sessions</h2><span class="grow"></span>
       <input type="search" class="search" placeholder="User, address, device  /" aria-label="Search sessions" onInput=${search} />
       <select class="slim" aria-label="Only this path" value=${path} onChange=${(/** @type {any} */ e) => setPath(e.target.value)}><option value="">Both paths</option><option value="session">Sessions</option><option value="legacy">Legacy</option></select>
       <button type="button" class="btn slim danger" disabled=${!picked.size} onClick=${() => setTarget({ kind: 'some', sessions: list.filter((s) => picked.has(s.id)) })}>Revoke ${picked.size || ''} selected</button>
