@@ -19,6 +19,7 @@ var allowed = map[string][]string{
 	"internal/alert":    {},
 	"internal/devstack": {},
 	"deploy":            {}, // proofs only: tests that start the program
+	"docs":              {}, // the recipe for clients in Go
 }
 
 func TestArrowsPointDown(t *testing.T) {

@@ -139,20 +139,23 @@ func (v *visitor) upgrade(ctx context.Context) {
 }
 
 // adopt finds the visitor's own portfolio and how many transactions are in it.
-func (v *visitor) adopt(ctx context.Context) {
+func (v *visitor) adopt(ctx context.Context) bool {
 	var all struct{ Portfolios []struct{ ID string } }
 	if !v.must(ctx, "portfolios", "GET", "/api/portfolios", "", nil, &all) {
-		return
+		return false
 	}
 	if len(all.Portfolios) == 0 {
 		var made struct{ ID string }
-		v.must(ctx, "portfolio made", "POST", "/api/portfolios", "first", map[string]string{"name": "Mine", "base_currency": "USD"}, &made)
+		if !v.must(ctx, "portfolio made", "POST", "/api/portfolios", "first", map[string]string{"name": "Mine", "base_currency": "USD"}, &made) {
+			return false
+		}
 		all.Portfolios = append(all.Portfolios, made)
 	}
 	n := v.transactions(ctx, all.Portfolios[0].ID)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.portfolio, v.written = all.Portfolios[0].ID, n
+	return n >= 0
 }
 
 // transactions counts the ledger's rows through the pages of the list; -1 where it could not be read.
