@@ -175,3 +175,29 @@ test('a field that is wrong says so, where it is', async () => {
   assert.equal(await p.evaluate(() => document.activeElement?.getAttribute('name')), 'quantity');
   quiet(p);
 });
+
+test('settings are shown at once, on every page, in another window too, and are kept', async () => {
+  await home();
+  const other = await p.context().newPage();
+  await other.goto(d.url);
+  await other.waitForSelector('[data-row]');
+  await p.click('button[title=Account]');
+  await p.click('.menu a[href="/settings"]');
+  await p.selectOption('#locale', 'de-DE');
+  await p.selectOption('#zone', 'Asia/Tokyo');
+  await p.click('[aria-label=Theme] button:has-text("Dark")');
+  await p.click('[aria-label=Palette] button:has-text("Blue / orange")');
+  await p.click('[aria-label=Density] button:has-text("Compact")');
+  await p.waitForSelector(':text("1.234.567,89")');
+  const said = (await p.locator('section[aria-labelledby=region] p').textContent()) ?? '';
+  const [hour] = new Intl.DateTimeFormat('de-DE', { timeStyle: 'short', timeZone: 'Asia/Tokyo' }).format(new Date()).split(':');
+  assert.match(said, new RegExp(`, (${hour}|${String((Number(hour) + 23) % 24).padStart(2, '0')}):`), 'the clock of Tokyo');
+  await other.waitForFunction(() => /\d\.\d{3},\d\d/.test(document.querySelector('.total')?.textContent ?? ''));
+  const look = () => p.evaluate(() => ({ .../** @type {any} */ (document.documentElement.dataset), row: getComputedStyle(document.documentElement).getPropertyValue('--row').trim(), scheme: getComputedStyle(document.documentElement).colorScheme }));
+  const wanted = { theme: 'dark', palette: 'blue-orange', density: 'compact', row: '34px', scheme: 'dark' };
+  assert.deepEqual(await look(), wanted);
+  await p.goto(d.url);
+  await p.waitForSelector('[data-row]');
+  assert.deepEqual(await look(), wanted, 'kept');
+  quiet(p);
+});

@@ -46,6 +46,10 @@ test('the server goes and comes back under an open page: live again without a re
   const number = (/** @type {string|null} */ t) => Number((t ?? '').replace(/,/g, ''));
   const now = number(await p.locator(`[data-row="${symbol}"] td`).nth(1).textContent());
   assert.ok(Math.abs(now - number(before) - 7) < 1e-9, `${before} + 7 is ${now}: entered once`);
+  await p.click('a[href="/activity"]');
+  const entered = p.locator(`tbody tr[data-row]:has-text("${symbol}"):has-text("350.00")`);
+  await entered.first().waitFor();
+  assert.equal(await entered.count(), 1, 'and it stands in the ledger once');
   assert.equal(await p.evaluate(() => /** @type {any} */ (globalThis).notReloaded), true);
   quiet(p, /WebSocket connection|ERR_CONNECTION_REFUSED|Failed to load resource|status of 503/);
 });
