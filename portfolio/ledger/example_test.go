@@ -274,3 +274,22 @@ func TestRounding(t *testing.T) {
 		}
 	}
 }
+
+func TestDustClosesAndWhatIsMoreDoesNot(t *testing.T) {
+	for _, c := range []struct{ text, left string }{
+		{"buy 10 @ 10, sell 9.999999995 @ 11", "0"},         // 5e-9 is less than 1e-9 of what was sold
+		{"buy 10 @ 10, sell 9.99999999 @ 11", "0.00000001"}, // 1e-8 is more
+		{"buy 10 @ 10, sell 9.99999 @ 11", "0.00001"},
+		{"buy 10 @ 10, sell 10.000000005 @ 11", "0"}, // also beyond zero, where the account may be short
+		{"buy 10 @ 10, sell 10.00001 @ 11", "-0.00001"},
+	} {
+		for _, m := range []Method{Average, FIFO} {
+			opts := usd
+			opts.Method = m
+			p := run(t, strings.ReplaceAll(c.text+" ", " @", " on S @"), opts)[0]
+			if got := p.Quantity.Decimal(18).String(); got != c.left || c.left == "0" && !p.Cost.Value.IsZero() {
+				t.Errorf("%s by %s leaves %s at %s, want %s", c.text, m, got, money(p.Cost), c.left)
+			}
+		}
+	}
+}
