@@ -165,7 +165,7 @@ func (l *live) currencies(c *contents) []string {
 	}
 	l.mu.Lock()
 	if l.ledger != nil {
-		for _, t := range l.ledger.Rows() {
+		for t := range l.ledger.All() {
 			note(t)
 		}
 	}

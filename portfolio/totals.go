@@ -131,7 +131,10 @@ func shares(values []ledger.Amount) []Figure {
 
 // show is the whole view: holdings by symbol, closed ones only where asked for, and the totals of all.
 func (v *view) show(lots, closed bool) ([]Holding, Totals) {
-	list := v.all()
+	return v.showOf(v.all(), lots, closed)
+}
+
+func (v *view) showOf(list []*valued, lots, closed bool) ([]Holding, Totals) {
 	some := list
 	if !closed {
 		some = slices.DeleteFunc(slices.Clone(list), func(x *valued) bool { return x.quantity.IsZero() })

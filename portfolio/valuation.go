@@ -62,12 +62,16 @@ type slot struct {
 
 // revalue makes l.book anew; mu is held.
 func (l *live) revalue() {
+	v := l.view()
+	l.revalueOf(v, v.all())
+}
+
+// revalueOf is revalue of a view that is made already.
+func (l *live) revalueOf(v *view, list []*valued) {
 	if len(l.viewers) == 0 {
 		l.book = nil
 		return
 	}
-	v := l.view()
-	list := v.all()
 	t := v.sum(list)
 	base := l.settings.base
 	b := &valuation{fixedTotals: t.show(base), places: int(minorUnit(base)),

@@ -70,7 +70,9 @@ func (w *Watching) hides() bool { return w.share != nil && w.share.hide }
 // changed tells the viewers what a new version, or a new day, made of the holdings; mu is held.
 func (l *live) changed(touched []prices.Symbol, whole bool) {
 	before := l.open
-	holdings, totals := l.view().show(false, false)
+	v := l.view()
+	list := v.all()
+	holdings, totals := v.showOf(list, false, false)
 	l.open = make(map[prices.Symbol]bool, len(holdings))
 	c := Change{Version: l.settings.version, Totals: totals, Holdings: []Holding{}, Removed: []prices.Symbol{}}
 	for _, h := range holdings {
@@ -85,7 +87,7 @@ func (l *live) changed(touched []prices.Symbol, whole bool) {
 		}
 	}
 	slices.Sort(c.Removed)
-	l.revalue()
+	l.revalueOf(v, list)
 	if len(l.viewers) == 0 {
 		return
 	}

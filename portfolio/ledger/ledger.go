@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"iter"
 	"maps"
 	"slices"
 
@@ -67,6 +68,9 @@ func (l *Ledger) Remove(id string) (touched []prices.Symbol) {
 
 // Row is the transaction of an id, or nil.
 func (l *Ledger) Row(id string) *Transaction { return l.rows[id] }
+
+// All are the rows in no order.
+func (l *Ledger) All() iter.Seq[*Transaction] { return maps.Values(l.rows) }
 
 // Rows are all transactions, oldest first.
 func (l *Ledger) Rows() []*Transaction { return slices.SortedFunc(maps.Values(l.rows), order) }
