@@ -41,6 +41,7 @@ func fillTables(t *testing.T, d devstack.DB) {
 		"insert into app.import_templates (user_id, id, name, mapping) select id, gen_random_uuid(), 'T', '{}' from u",
 		"insert into app.watchlists (user_id, id, name) select id, gen_random_uuid(), 'W' from u, generate_series(1, 3)",
 		"insert into app.alerts (user_id, id, symbol, kind, threshold, armed) select id, gen_random_uuid(), 'S1', 'above', 1, k = 1 from u, generate_series(1, 3) k",
+		"insert into app.alert_firings (user_id, id, alert_id, symbol, kind, threshold, price, price_at, fired_at, seen_at, webhook_next) select id, gen_random_uuid(), id, 'S1', 'above', 1, 1, now(), now() - k * interval '1 day', case when k > 1 then now() end, case when k = 1 and n % 100 = 0 then now() end from u, generate_series(1, 5) k",
 		"insert into app.user_instruments (user_id, symbol, currency) select id, 'M' || k, 'USD' from u, generate_series(1, 3) k",
 		"insert into app.user_prices (user_id, symbol, date, close) select id, 'M1', date '2020-01-01' + k, 1 from u, generate_series(1, 10) k",
 		"analyze",
@@ -56,6 +57,7 @@ func fillTables(t *testing.T, d devstack.DB) {
 var wholeTable = map[string]string{
 	selectDearestBcrypt: "once in five minutes, and a row security policy keeps a regular expression from any index",
 	"SELECT " + userColumns + " FROM app.users u ORDER BY u.created_at, u.id": "'rosetree user list' lists all users",
+	"SELECT a.id::text, a.user_id::text, a.symbol, a.revision, a.kind, a.threshold::text, a.shares_at, a.armed FROM app.alerts a WHERE a.armed OR NOT a.once": "once at the start a server learns all alerts that can fire",
 }
 
 func TestEveryShippedQueryIsPlannedByItsOwnersIndex(t *testing.T) {

@@ -50,7 +50,7 @@ type alertsOutput struct {
 func (s *Service) listAlerts(ctx context.Context, o Owner, in alertsInput) (alertsOutput, error) {
 	out := alertsOutput{Alerts: []Alert{}}
 	b := &pgx.Batch{}
-	b.Queue(`SELECT `+alertColumns+` FROM app.alerts WHERE $1 = '' OR symbol = $1 ORDER BY created_at DESC, id DESC`, strings.ToUpper(in.Symbol)).Query(func(rows pgx.Rows) error {
+	b.Queue(`SELECT `+alertColumns+` FROM app.alerts WHERE user_id = (SELECT app.uid()) AND ($1 = '' OR symbol = $1) ORDER BY created_at DESC, id DESC`, strings.ToUpper(in.Symbol)).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			a, err := s.scanAlert(rows)
 			if err != nil {
@@ -89,7 +89,7 @@ func (s *Service) addAlert(ctx context.Context, o Owner, in alertInput) (a Alert
 	}
 	err = o.Rows.Tx(ctx, func(tx pgx.Tx) error {
 		var n int
-		if err := tx.QueryRow(ctx, `SELECT count(*) FROM app.alerts`).Scan(&n); err != nil {
+		if err := tx.QueryRow(ctx, `SELECT count(*) FROM app.alerts WHERE user_id = (SELECT app.uid())`).Scan(&n); err != nil {
 			return err
 		}
 		if n >= alertsPerUser {
@@ -129,7 +129,7 @@ func (s *Service) updateAlert(ctx context.Context, o Owner, in alertChange) (a A
 	err = o.Rows.Tx(ctx, func(tx pgx.Tx) error {
 		var kind AlertKind
 		var symbol Symbol
-		if err := tx.QueryRow(ctx, `SELECT kind, symbol FROM app.alerts WHERE id = $1::text::uuid FOR UPDATE`, in.ID).Scan(&kind, &symbol); err != nil {
+		if err := tx.QueryRow(ctx, `SELECT kind, symbol FROM app.alerts WHERE user_id = (SELECT app.uid()) AND id = $1::text::uuid FOR UPDATE`, in.ID).Scan(&kind, &symbol); err != nil {
 			return notThere("alert", err)
 		}
 		var threshold *string
@@ -148,7 +148,7 @@ func (s *Service) updateAlert(ctx context.Context, o Owner, in alertChange) (a A
 		a, err = s.scanAlert(tx.QueryRow(ctx, `UPDATE app.alerts SET threshold = coalesce($2::text::numeric, threshold), shares_at = CASE WHEN $2 IS NULL THEN shares_at ELSE $3 END,
 			once = coalesce($4, once), armed = coalesce($5, armed), note = coalesce($6, note),
 			webhook = CASE WHEN $7::text IS NULL THEN webhook ELSE nullif($7, '') END, webhook_secret = CASE WHEN $7::text IS NULL THEN webhook_secret ELSE $8 END
-			WHERE id = $1::text::uuid RETURNING `+alertColumns, in.ID, threshold, s.Book.today(symbol).date(), in.Once, in.Armed, in.Note, in.Webhook, secret))
+			WHERE user_id = (SELECT app.uid()) AND id = $1::text::uuid RETURNING `+alertColumns, in.ID, threshold, s.Book.today(symbol).date(), in.Once, in.Armed, in.Note, in.Webhook, secret))
 		return err
 	})
 	a.Secret = deref(secret)
@@ -158,7 +158,7 @@ func (s *Service) updateAlert(ctx context.Context, o Owner, in alertChange) (a A
 func (s *Service) deleteAlert(ctx context.Context, o Owner, in idInput) (api.None, error) {
 	err := checkID("alert", in.ID)
 	if err == nil {
-		err = o.one(ctx, "alert", `DELETE FROM app.alerts WHERE id = $1::text::uuid`, in.ID)
+		err = o.one(ctx, "alert", `DELETE FROM app.alerts WHERE user_id = (SELECT app.uid()) AND id = $1::text::uuid`, in.ID)
 	}
 	return api.None{}, s.alertChanged(ctx, o, in.ID, err)
 }
@@ -203,7 +203,7 @@ func (s *Service) listFirings(ctx context.Context, o Owner, in firingsInput) (fi
 // readFirings reads the newest first. Ids grow with time.
 func readFirings(ctx context.Context, rows DB, in firingsInput) (all []ownedFiring, err error) {
 	b := &pgx.Batch{}
-	b.Queue(firingColumns+` WHERE (NOT $1 OR f.seen_at IS NULL) AND ($2 = '' OR f.id < nullif($2, '')::uuid) ORDER BY f.id DESC LIMIT $3`, in.Unseen, in.Before, in.Limit).Query(scanFirings(&all))
+	b.Queue(firingColumns+` WHERE f.user_id = (SELECT app.uid()) AND (NOT $1 OR f.seen_at IS NULL) AND ($2 = '' OR f.id < nullif($2, '')::uuid) ORDER BY f.id DESC LIMIT $3`, in.Unseen, in.Before, in.Limit).Query(scanFirings(&all))
 	return all, rows.Do(ctx, b)
 }
 
@@ -228,7 +228,7 @@ func (s *Service) seeAlerts(ctx context.Context, o Owner, in seenInput) (out see
 	}
 	var seen []string
 	b := &pgx.Batch{}
-	b.Queue(`UPDATE app.alert_firings SET seen_at = now() WHERE seen_at IS NULL AND ($1 OR id = ANY ($2::text[]::uuid[])) RETURNING id::text`, in.All, in.IDs).Query(func(rows pgx.Rows) error {
+	b.Queue(`UPDATE app.alert_firings SET seen_at = now() WHERE user_id = (SELECT app.uid()) AND seen_at IS NULL AND ($1 OR id = ANY ($2::text[]::uuid[])) RETURNING id::text`, in.All, in.IDs).Query(func(rows pgx.Rows) error {
 		seen, err = pgx.CollectRows(rows, pgx.RowTo[string])
 		return err
 	})
