@@ -4,9 +4,9 @@ import { existsSync, readdirSync } from 'node:fs';
 import { after, afterEach, before, test } from 'node:test';
 import { browser, demo, logIn, modes, page, quiet, redis, tidy } from './harness.mjs';
 
-// The console among many sessions: 5,000, or ROSETREE_TEST_SESSIONS=100000.
+// The console among many sessions: 5,000, or WEB_TEST_SESSIONS=100000.
 
-const many = Number(process.env.ROSETREE_TEST_SESSIONS ?? 5000), people = Math.ceil(many / 20);
+const many = Number(process.env.WEB_TEST_SESSIONS ?? 5000), people = Math.ceil(many / 20);
 
 /** @type {Awaited<ReturnType<typeof demo>>} */ let d;
 /** @type {import('playwright-core').Browser} */ let b;

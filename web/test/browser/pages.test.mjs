@@ -59,6 +59,19 @@ for (const [mode, options] of Object.entries(modes)) {
   });
 }
 
+test('every width between a phone and a desk fits, also with all the links of an administrator', async () => {
+  const p = await page(await b.newContext(modes.light));
+  await logIn(p, d.url, d.user('admin'));
+  for (const width of [320, 480, 700, 901, 960, 1021, 1100]) {
+    await p.setViewportSize({ width, height: 800 });
+    await p.waitForFunction((w) => innerWidth === w, width);
+    await fits(p, `home, ${width} px`);
+    const top = await p.locator('header.top > div').evaluate((e) => e.scrollWidth - e.clientWidth);
+    assert.ok(top <= 0, `the top bar is ${top} px too wide at ${width} px`);
+  }
+  quiet(p);
+});
+
 /** What the demo's people do not have yet: a watchlist, an alert that waits and one that came true. @param {import('playwright-core').Page} p */
 async function furnish(p) {
   await p.evaluate(async () => {
