@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -72,6 +73,7 @@ func (r *rehearsal) roll(settings ...string) {
 		r.servers[i] = serve(r.t, r.settings...)
 		r.front.Use(addrs(append([]*server{old}, r.servers...))...)
 		r.front.Use(addrs(r.servers)...) // what is new goes to the others; what the old one has it sends away itself
+		rest(r.t.Context(), time.Second) // as preStop does: what the balancer has just passed on is still answered
 		old.stop()
 	}
 	r.line.say("servers replaced one by one with %v: %d sockets sent away so far", settings, r.rec.counted("socket sent away: restart"))
@@ -161,7 +163,7 @@ func newRehearsal(t *testing.T) *rehearsal {
 	rec := newRecord()
 	r := &rehearsal{t: t, line: &timeline{t, began}, rec: rec, dwell: span(t, "ROSETREE_REHEARSAL", 4*time.Second)}
 	t.Cleanup(func() {
-		for _, line := range append(append(rec.failures, rec.lost...), rec.wrong...) {
+		for _, line := range slices.Concat(rec.failures, rec.again, rec.lost, rec.wrong) {
 			t.Log(line)
 		}
 	})

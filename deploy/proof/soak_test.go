@@ -153,24 +153,21 @@ func TestSoak(t *testing.T) {
 	for _, line := range rec.wrong {
 		t.Error(line)
 	}
-	// A machine that is starved answers 503, try again; that is no leak. More than one in a thousand, or anything else, is a fault.
-	for i, line := range rec.failures {
-		if !strings.Contains(line, ": 503 ") || i > rec.counted("ledger write")/1000+2 {
-			t.Error(line)
-		}
+	for _, line := range rec.failures {
+		t.Error(line)
 	}
 	for _, s := range servers {
 		if n := s.metric("rosetree_hub_consistency_faults_total"); n != 0 {
 			t.Errorf("the hub of %s found %v faults in its own books", s.url, n)
 		}
 	}
-	t.Logf("%v: %d log-ins, %d sockets, %d ledger writes, %d revocations and log-outs, %d answers 503", length, rec.counted("log-in"),
-		rec.counted("socket opened"), rec.counted("ledger write"), rec.counted("log-out")+rec.counted("revocation"), len(rec.failures))
+	t.Logf("%v: %d log-ins, %d sockets, %d ledger writes, %d revocations and log-outs, %d answers 5xx that were tried again", length, rec.counted("log-in"),
+		rec.counted("socket opened"), rec.counted("ledger write"), rec.counted("log-out")+rec.counted("revocation"), rec.counted("tried again"))
 	verdict := judgeSoak(t, readings, length)
 	if pictures := os.Getenv("ROSETREE_SOAK_PICTURES"); pictures != "" {
-		drawSoak(t, pictures, readings, fmt.Sprintf("Two servers on %s/%s, %d cores, %v: %d log-ins, %d sockets, %d ledger writes, %d revocations and log-outs, %d answers 503.",
+		drawSoak(t, pictures, readings, fmt.Sprintf("Two servers on %s/%s, %d cores, %v: %d log-ins, %d sockets, %d ledger writes, %d revocations and log-outs, %d answers 5xx that were tried again.",
 			runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), length, rec.counted("log-in"), rec.counted("socket opened"), rec.counted("ledger write"),
-			rec.counted("log-out")+rec.counted("revocation"), len(rec.failures)), verdict)
+			rec.counted("log-out")+rec.counted("revocation"), rec.counted("tried again")), verdict)
 	}
 }
 
