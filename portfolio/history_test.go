@@ -158,3 +158,27 @@ func TestDayChange(t *testing.T) {
 		t.Errorf("%+v", v.value.Holdings[0])
 	}
 }
+
+func TestXIRRIsTheRateAtWhichThePaymentsComeOut(t *testing.T) {
+	w := newWorld(t)
+	ana := w.user("ana@test")
+	w.define("ACME", "USD")
+	w.tick("ACME", "12")
+	id := w.portfolio(ana, "")
+	w.add(ana, id, "buy 10 ACME @ 10", `,"executed_at":"`+back(365)+`"`)
+	w.add(ana, id, "buy 15 ACME @ 11", `,"executed_at":"`+back(100)+`"`)
+	w.add(ana, id, "sell 5 ACME @ 13", `,"executed_at":"`+back(50)+`"`)
+	perf := w.must(ana, "portfolio.performance", `{"portfolio":"`+id+`","range":"ALL"}`)
+	text, _ := perf["xirr"].(string)
+	r, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		t.Fatal(perf)
+	}
+	left := 0.0
+	for days, paid := range map[int]float64{365: -100, 100: -165, 50: 65, 0: 240} {
+		left += paid * math.Pow(1+r, float64(days)/365)
+	}
+	if math.Abs(left) > 1e-4 {
+		t.Errorf("at %v, %v is left", r, left)
+	}
+}
