@@ -56,7 +56,7 @@ func fillTables(t *testing.T, d devstack.DB) {
 // wholeTable lists the queries that may read a whole user table, with the reason.
 var wholeTable = map[string]string{
 	selectDearestBcrypt: "once in five minutes, and a row security policy keeps a regular expression from any index",
-	"SELECT " + userColumns + " FROM app.users u ORDER BY u.created_at, u.id": "'rosetree user list' lists all users",
+	"SELECT " + userColumns + " FROM app.users u ORDER BY u.created_at, u.id":                                                                                 "'rosetree user list' lists all users",
 	"SELECT a.id::text, a.user_id::text, a.symbol, a.revision, a.kind, a.threshold::text, a.shares_at, a.armed FROM app.alerts a WHERE a.armed OR NOT a.once": "once at the start a server learns all alerts that can fire",
 }
 
