@@ -20,10 +20,10 @@ var ErrBusy = errors.New("auth: all database connections are in use")
 func undone(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch pg.Code {
-		case "57P01", "57P02", "57P03", "25006", "40001", "40P01": // shutdown, starting up, became a standby, lost a race
+		case "57P01", "57P02", "57P03", "25006", "40001", "40P01", "55P03": // shutdown, starting up, became a standby, lost a race, a lock not had in time
 			return true
 		}
-		return false
+		return pg.Code == "0A000" && strings.Contains(pg.Message, "cached plan") // a migration changed a table under a prepared statement
 	}
 	_, connecting := errors.AsType[*pgconn.ConnectError](err)
 	return connecting || pgconn.SafeToRetry(err)
@@ -34,6 +34,12 @@ func connLost(err error) bool {
 	_, network := errors.AsType[net.Error](err)
 	return network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, pgconn.ErrConnClosed) ||
 		errors.Is(err, net.ErrClosed)
+}
+
+// tooLong tells whether the server gave up on a statement because of its time: what it did is undone, and may wait for the same again.
+func tooLong(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == "57014"
 }
 
 // passing tells whether the same work may succeed on another connection, now or soon.
@@ -50,6 +56,8 @@ func dbProblem(err error) error {
 		return err
 	case errors.Is(err, ErrBusy):
 		return errors.Join(api.Unavailable("the server is busy; try again", time.Second), err)
+	case tooLong(err):
+		return errors.Join(api.Unavailable("the database took too long; try again", 2*time.Second), err)
 	case undone(err) || !answered && (connLost(err) || errors.Is(err, context.DeadlineExceeded)):
 		return errors.Join(api.Unavailable("the database cannot be reached; try again", 2*time.Second), err)
 	}

@@ -229,7 +229,7 @@ func (v *viewer) Gone(err error)        { v.note("gone", func() { v.gone = err }
 // until waits for a condition on what was told.
 func (v *viewer) until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.After(5 * time.Second)
+	deadline := time.After(30 * time.Second)
 	for {
 		v.mu.Lock()
 		done := ok()

@@ -18,14 +18,14 @@ func TestWatchlistsKeepTheirOrderAndAreTheirOwnersAlone(t *testing.T) {
 		ids[name] = do[prices.Watchlist](t, s, ana, "watchlist.add", map[string]any{"name": name, "symbols": []string{"acme", "BTC-USD", "ACME"}}).ID
 	}
 	names := func(o prices.Owner) string {
-		text := ""
+		var text strings.Builder
 		for i, w := range do[watchlists](t, s, o, "watchlist.list", nil).Watchlists {
 			if w.Position != i {
 				t.Errorf("%s stands at %d and says %d", w.Name, i, w.Position)
 			}
-			text += w.Name
+			text.WriteString(w.Name)
 		}
-		return text
+		return text.String()
 	}
 	if names(ana) != "ABC" || names(bob) != "" {
 		t.Fatalf("%q %q", names(ana), names(bob))

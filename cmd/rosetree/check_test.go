@@ -51,7 +51,7 @@ var breaks = []struct {
 	{"a replica instead of the master", func(s *setup) {
 		master := s.env.Redis(s.t)
 		host, port, _ := strings.Cut(master.Addr, ":")
-		if err := s.redis.Client(s.t).SlaveOf(s.t.Context(), host, port).Err(); err != nil {
+		if err := s.redis.Client(s.t).Do(s.t.Context(), "REPLICAOF", host, port).Err(); err != nil {
 			s.t.Fatal(err)
 		}
 	}, "Redis", "slave", "master"},

@@ -22,10 +22,8 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: clients URL EMAIL PASSWORD")
 		os.Exit(2)
 	}
-	if err := watch(context.Background(), os.Args[1], os.Args[2], os.Args[3]); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
+	fmt.Fprintln(os.Stderr, watch(context.Background(), os.Args[1], os.Args[2], os.Args[3]))
+	os.Exit(1)
 }
 
 // login asks for tokens in the body, as every client does that is no browser.
