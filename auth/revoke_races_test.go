@@ -54,7 +54,7 @@ func TestR21_ASilentSocketEndsAtItsDeadlineAmongManyKeys(t *testing.T) {
 	all := principals(t, e.admin, 200)
 	e.live()
 	pipe := e.admin.Pipeline()
-	deadline := time.Now().Add(1500 * time.Millisecond)
+	deadline := time.Now().Add(6 * time.Second) // after every watch has begun, also on a starved machine
 	for _, p := range all {
 		pipe.PExpireAt(t.Context(), sessionKey(p.Session), deadline)
 	}
@@ -69,7 +69,7 @@ func TestR21_ASilentSocketEndsAtItsDeadlineAmongManyKeys(t *testing.T) {
 		time.AfterFunc(time.Until(now.Expires), func() { e.w.recheck(context.Background(), now) })
 	}
 	for _, p := range all {
-		e.within(5*time.Second, "the sessions to expire", func() bool { _, ok := e.ending(p.Session); return ok })
+		e.within(30*time.Second, "the sessions to expire", func() bool { _, ok := e.ending(p.Session); return ok })
 		end, _ := e.ending(p.Session)
 		if late := end.at.Sub(deadline); end.Reason != EndExpired || late < -time.Second || late > time.Second+slack() {
 			t.Errorf("told %s %v after the deadline", end.Reason, late)
