@@ -208,6 +208,9 @@ func (w *world) inst(s prices.Symbol) prices.Instrument { return w.insts[s] }
 func (w *world) ledger() *Ledger { return New(w.accounts, w.rows) }
 
 func every(t *testing.T, n, size int, check func(t *testing.T, w *world, opts Options)) {
+	if rows, err := strconv.Atoi(os.Getenv("LEDGER_ROWS")); err == nil { // thousands take minutes: not in every check
+		size = rows
+	}
 	for _, seed := range seeds(t, n) {
 		w := newWorld(seed, size, 9)
 		for _, m := range []Method{Average, FIFO} {
