@@ -62,6 +62,7 @@ func TestWhatTheDocumentNamesIsRouted(t *testing.T) {
 	everyOperation().mount(mux, nil)
 	(&auth.Auth{}).Routes(mux)
 	(&portfolio.Service{}).Routes(mux, nil)
+	(&hub.Notices{}).Routes(mux)
 	(&readiness{}).routes(mux)
 	for _, r := range documented() {
 		target := strings.NewReplacer("{", "", "}", "").Replace(r.path)
