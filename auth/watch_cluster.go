@@ -14,7 +14,9 @@ import (
 const (
 	clusterSlots  = 16384
 	topologyEvery = time.Second
-	moveLimit     = 5 * time.Second // how long a session is heard at its old master while the new one does not answer
+	moveLimit     = 5 * time.Second        // how long a session is heard at its old master while the new one does not answer
+	eventMoved    = "moved"                // asks for a read after a session's subscription has moved; Redis sends no such event
+	movedPause    = 500 * time.Millisecond // until the next read where that one failed
 )
 
 // cluster places each session on the master that holds its slot. Events stay on the server where they happen, so every
@@ -200,7 +202,7 @@ func (c *cluster) move() *sync.WaitGroup {
 			case <-acknowledged:
 			case <-time.After(moveLimit):
 			}
-			c.w.reads.look(s.id, "moved") // whatever happened between the two subscriptions is visible now
+			c.w.reads.look(s.id, eventMoved) // whatever happened between the two subscriptions is visible now
 			c.leave(s, from)
 		})
 	}

@@ -76,12 +76,18 @@ func (w *watcher) answerHint(id SessionID, event string, h held, err error) {
 		w.judge(id, h, event, "keyspace")
 		return
 	}
-	// Evidence of a deletion and none of life: fail closed.
-	if p, ok := w.lookup(id); ok {
-		e := w.ending(p, held{}, event)
-		e.Heard = "keyspace"
-		w.end(id, e)
+	p, ok := w.lookup(id)
+	if !ok {
+		return
 	}
+	if event == eventMoved { // by ourselves, and no evidence of anything: a fail-over is going on
+		time.AfterFunc(movedPause, func() { w.reads.look(id, eventMoved) })
+		return
+	}
+	// Evidence of a deletion and none of life: fail closed.
+	e := w.ending(p, held{}, event)
+	e.Heard = "keyspace"
+	w.end(id, e)
 }
 
 // judge ends a watched session where a read says so.
