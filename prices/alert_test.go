@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 	"testing"
@@ -122,23 +121,13 @@ func (p people) listen(s *prices.Service) *ear {
 // alone runs a server without Redis whose prices the test gives.
 func (p people) alone(t testing.TB, before ...func(*prices.Service)) (*prices.Service, *ear) {
 	t.Helper()
-	var cfg prices.Config
-	if err := cfg.Feeds.UnmarshalText([]byte("sim?symbols=SOL-USD")); err != nil {
-		t.Fatal(err)
-	}
-	s, err := prices.New(cfg, p.feed, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := newService(t, "sim?symbols=SOL-USD", p.feed)
 	s.Book.Define(prices.Instrument{Symbol: "ACME", Name: "Acme", Kind: prices.KindCrypto, Currency: "USD"})
 	e := p.listen(s)
 	for _, change := range before {
 		change(s)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { defer close(done); _ = s.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-done })
+	inBackground(t, s)
 	return s, e
 }
 

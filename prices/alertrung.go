@@ -7,38 +7,29 @@ import (
 )
 
 // rung is what most ticks are compared with: between which two prices nothing happens, as whole numbers of one exponent.
-// All rungs lie side by side, so that a tick that reaches nothing touches one line of memory; whatever does not fit
-// asks the ladder, which is exact.
+// All rungs lie side by side, two in a line of memory, so that a tick that reaches nothing touches little; whatever does
+// not fit asks the ladder, which is exact.
 type rung struct {
 	ladder   *ladder // nil: no alert
-	up, down int64   // nothing happens strictly between them
+	up, down int64   // nothing happens strictly between them; down is 0 or more
 	exponent int32
-	era      uint32 // of the quotes for which they hold
-	known    bool
+	era      uint32 // of the quotes for which they hold; 0: nothing is known
 }
-
-// wholeDigits always fit in an int64.
-const wholeDigits = 18
 
 // passes says that q certainly reaches nothing.
 func (r *rung) passes(q *Quote) bool {
-	if !r.known || q.era != r.era || q.Price.Exponent() != r.exponent || q.Price.NumDigits() > wholeDigits {
-		return false
-	}
-	c := q.Price.CoefficientInt64()
-	return c > r.down && c < r.up
+	return q.era == r.era && q.whole > r.down && q.whole < r.up && q.Price.Exponent() == r.exponent
 }
 
 // learn takes over what the ladder says for quotes like q.
 func (r *rung) learn(q *Quote) {
 	t := r.ladder.top(q.Price.Exponent())
-	r.known, r.exponent, r.era = true, q.Price.Exponent(), q.era
-	r.up, r.down = math.MaxInt64, math.MinInt64
+	r.exponent, r.era, r.up, r.down = q.Price.Exponent(), q.era, math.MaxInt64, 0
 	if t.up.Valid {
 		r.up = whole(t.up.Decimal)
 	}
 	if t.down.Valid {
-		r.down = whole(t.down.Decimal)
+		r.down = max(0, whole(t.down.Decimal))
 	}
 }
 

@@ -85,7 +85,7 @@ func (b *Book) screen(ticks []Tick) []Tick {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i := range ticks {
-		if why := b.entries[ticks[i].Symbol].refuse(&ticks[i], horizon); why != believed {
+		if _, why := b.entries[ticks[i].Symbol].refuse(&ticks[i], horizon); why != believed {
 			b.metrics.refused[why].Inc()
 		} else {
 			good = append(good, ticks[i])
@@ -112,6 +112,7 @@ func (b *Book) accept(quotes []Quote) {
 			e.guard.follow(q.Price) // another server has believed it
 		}
 		q.Previous, q.shares, q.slot, q.era = e.quote.Previous, e.shares, e.slot, e.era
+		q.whole, _ = measured(q.Price)
 		e.quote = q
 		b.news = append(b.news, q)
 	}
@@ -125,7 +126,7 @@ func (b *Book) judge(t Tick) refusal {
 	defer b.writing.Unlock()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	why := b.entries[t.Symbol].refuse(&t, time.Now().Add(maxAhead))
+	_, why := b.entries[t.Symbol].refuse(&t, time.Now().Add(maxAhead))
 	if why != believed {
 		b.metrics.refused[why].Inc()
 	}
@@ -134,33 +135,37 @@ func (b *Book) judge(t Tick) refusal {
 
 func (b *Book) apply(t *Tick, horizon time.Time) refusal {
 	e := b.entries[t.Symbol]
-	if why := e.refuse(t, horizon); why != believed {
+	whole, why := e.refuse(t, horizon)
+	if why != believed {
 		return why
 	}
 	e.enter(t.At)
 	e.quote = Quote{Symbol: e.instrument.Symbol, Price: t.Price, At: t.At.Truncate(time.Millisecond), N: e.quote.N + 1,
-		Previous: e.quote.Previous, Source: t.Source, shares: e.shares, slot: e.slot, era: e.era}
+		Previous: e.quote.Previous, Source: t.Source, shares: e.shares, slot: e.slot, era: e.era, whole: whole}
 	b.news = append(b.news, e.quote)
 	return believed
 }
 
-// refuse is the reason not to believe t; e is nil where no instrument has its symbol.
-func (e *entry) refuse(t *Tick, horizon time.Time) refusal {
+// refuse is the reason not to believe t, and otherwise its price as measured; e is nil where no instrument has its symbol.
+func (e *entry) refuse(t *Tick, horizon time.Time) (whole int64, why refusal) {
+	if e == nil {
+		return 0, unknownSymbol
+	}
+	if t.Price.Sign() <= 0 {
+		return 0, notPositive
+	}
+	whole, holdable := measured(t.Price)
 	switch {
-	case e == nil:
-		return unknownSymbol
-	case t.Price.Sign() <= 0:
-		return notPositive
-	case !holdable(t.Price):
-		return tooManyDigits
+	case !holdable:
+		return 0, tooManyDigits
 	case t.At.After(horizon):
-		return inFuture
+		return 0, inFuture
 	case e.quote.N > 0 && t.At.UnixMilli() <= e.quote.At.UnixMilli():
-		return notNewer
+		return 0, notNewer
 	case !trusted(t.Source) && e.guard.far(t, e.far):
-		return outlier
+		return 0, outlier
 	default:
-		return believed
+		return whole, believed
 	}
 }
 

@@ -155,27 +155,33 @@ func (b *bus) hear(message string) {
 		b.reload()
 		return
 	}
-	var quotes []Quote
-	for line := range strings.Lines(message) {
-		if q, ok := readLine(strings.TrimSuffix(line, "\n")); ok {
+	quotes := make([]Quote, 0, strings.Count(message, "\n")+1)
+	for line := range strings.SplitSeq(message, "\n") {
+		if q, ok := readLine(line); ok {
 			quotes = append(quotes, q)
 		}
 	}
 	b.book.accept(quotes)
 }
 
-// readLine reads "SYMBOL n ms price source". What another version of us may have written otherwise is left out.
+// A line is "SYMBOL n ms price source", in messages and, without the symbol, in the snapshot.
+func appendLine(to []byte, q Quote) []byte {
+	to = append(append(to, q.Symbol...), ' ')
+	to = append(strconv.AppendUint(to, q.N, 10), ' ')
+	to = append(strconv.AppendInt(to, q.At.UnixMilli(), 10), ' ')
+	to = append(append(to, q.Price.String()...), ' ')
+	return append(to, q.Source...)
+}
+
+// readLine leaves out what another version of us may have written otherwise.
 func readLine(line string) (Quote, bool) {
-	fields := strings.Split(line, " ")
-	if len(fields) < 5 {
+	word := func() (w string) { w, line, _ = strings.Cut(line, " "); return w }
+	symbol, err1 := ParseSymbol(word())
+	n, err2 := strconv.ParseUint(word(), 10, 53)
+	ms, err3 := strconv.ParseInt(word(), 10, 64)
+	p, err4 := parsePrice(word())
+	if err1 != nil || err2 != nil || err3 != nil || err4 != nil || p.Sign() <= 0 || n == 0 {
 		return Quote{}, false
 	}
-	symbol, err1 := ParseSymbol(fields[0])
-	n, err2 := strconv.ParseUint(fields[1], 10, 53)
-	ms, err3 := strconv.ParseInt(fields[2], 10, 64)
-	p, err4 := parsePrice(fields[3])
-	if errors.Join(err1, err2, err3, err4) != nil || p.Sign() <= 0 || n == 0 {
-		return Quote{}, false
-	}
-	return Quote{Symbol: symbol, Price: p, At: time.UnixMilli(ms), N: n, Source: fields[4]}, true
+	return Quote{Symbol: symbol, Price: p, At: time.UnixMilli(ms), N: n, Source: word()}, true
 }

@@ -1,7 +1,6 @@
 package prices_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -23,9 +22,7 @@ func candlesOf(t testing.TB, s *prices.Service, query string) []prices.Candle {
 func TestCandlesAreThereWhileTheyFormAndAfterTheyAreWritten(t *testing.T) {
 	db := feedRows(t)
 	s := newService(t, "sim?rate=50&symbols=BTC-USD", db)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() { defer close(done); _ = s.Run(ctx) }()
+	stop := inBackground(t, s)
 	for _, interval := range []string{"1m", "5m", "1h", "1d"} {
 		until(t, interval, func() bool {
 			list := candlesOf(t, s, "interval="+interval)
@@ -37,8 +34,7 @@ func TestCandlesAreThereWhileTheyFormAndAfterTheyAreWritten(t *testing.T) {
 		})
 	}
 	until(t, "history is written", func() bool { return len(candlesOf(t, s, "interval=1d")) >= 300 })
-	cancel()
-	<-done
+	stop()
 	if days := candlesOf(t, s, "interval=1d"); len(days) < 300 || days[0].Open != nil {
 		t.Errorf("%d days, the first %+v: history has closes alone", len(days), days[0])
 	}
@@ -53,9 +49,7 @@ func TestOldCandlesAreRemovedAndTheOthersStay(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newService(t, "sim?symbols=BTC-USD", db)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() { defer close(done); _ = s.Run(ctx) }()
+	stop := inBackground(t, s)
 	left := func() string {
 		var text string
 		b := &pgx.Batch{}
@@ -67,8 +61,7 @@ func TestOldCandlesAreRemovedAndTheOthersStay(t *testing.T) {
 		return text
 	}
 	until(t, "what is too old is gone", func() bool { return left() == "1d 101 1h 92 1m 2 5m 8" })
-	cancel()
-	<-done
+	stop()
 }
 
 // BenchmarkCandlesOfAYear is "a year of days from a warm server".

@@ -56,6 +56,7 @@ func (b *Book) closed(e *entry, c Close, now time.Time) {
 		e.session, e.guard = e.calendar.sessionAt(at), guard{}
 		e.shares = max(e.shares, e.session.day)
 		e.quote.Price, e.quote.At, e.quote.Source, e.quote.Symbol = c.Close, at, c.Source, c.Symbol
+		e.quote.whole, _ = measured(c.Close)
 	}
 	e.refer()
 	e.quote.shares, e.quote.slot, e.quote.era = e.shares, e.slot, e.era

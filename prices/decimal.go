@@ -57,9 +57,19 @@ func parseNumber(text string) (decimal.Decimal, error) {
 	return d.Shift(int32(e)), nil
 }
 
-// holdable says whether d has at most 38 digits before and after its point. It looks at the exponent
-// before the coefficient, so that a huge exponent costs nothing.
-func holdable(d decimal.Decimal) bool {
+// measured says whether d has at most 38 digits before and after its point, and its coefficient where that
+// has at most 18, else 0. It looks at the exponent before the coefficient, so that a huge exponent costs nothing.
+func measured(d decimal.Decimal) (whole int64, holdable bool) {
 	e := int(d.Exponent())
-	return e <= maxDigits && e >= -maxDigits && d.NumDigits()+max(e, 0) <= maxDigits
+	if e > maxDigits || e < -maxDigits {
+		return 0, false
+	}
+	digits := d.NumDigits()
+	if digits <= wholeDigits {
+		whole = d.CoefficientInt64()
+	}
+	return whole, digits+max(e, 0) <= maxDigits
 }
+
+// wholeDigits always fit in an int64.
+const wholeDigits = 18

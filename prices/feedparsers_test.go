@@ -42,7 +42,7 @@ func FuzzExchangeMessages(f *testing.F) {
 			b := testBook()
 			b.Apply(w.ticks)
 			for _, s := range []Symbol{"AAPL", "BTC-USD", "EUR-USD"} {
-				if q, ok := b.Quote(s); ok && (q.Price.Sign() <= 0 || !holdable(q.Price)) {
+				if q, ok := b.Quote(s); ok && (q.Price.Sign() <= 0 || !holds(q.Price)) {
 					t.Fatalf("%q was believed: %v", message, q)
 				}
 			}

@@ -3,8 +3,6 @@ package prices_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
-	"os"
 	"runtime"
 	"strconv"
 	"sync/atomic"
@@ -13,7 +11,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"github.com/shopspring/decimal"
 
@@ -87,9 +84,8 @@ func addAlerts(t testing.TB, p people, n, symbols int) {
 // load is what one run of a flood came to.
 type load struct {
 	perTick         time.Duration // CPU of this process, everything counted
-	rate            float64       // ticks taken a second
-	believed        uint64
-	first, last     float64 // mean depth of the queue in the first and the last quarter
+	rate, believed  float64       // ticks a second: taken from the feed, and told to everybody
+	first, last     float64       // mean depth of the queue in the first and the last quarter
 	deepest, alerts int
 }
 
@@ -101,19 +97,9 @@ func flooded(t testing.TB, p people, r *devstack.Redis, f *flood, length time.Du
 	if r != nil {
 		rdb = r.Client(t)
 	}
-	var cfg prices.Config
-	if err := cfg.Feeds.UnmarshalText([]byte("sim?symbols=SOL-USD")); err != nil {
-		t.Fatal(err)
-	}
-	s, err := prices.New(cfg, p.feed, rdb, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := newServiceOn(t, "sim?symbols=SOL-USD", p.feed, rdb)
 	s.OnlyFeed(f)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { defer close(done); _ = s.Run(ctx) }()
-	defer func() { cancel(); <-done }()
+	defer inBackground(t, s)()
 	until(t, "alerts are watched and prices flow", func() bool {
 		_, flows := s.Book.Quote(floodSymbol(f.symbols - 1))
 		return s.WatchedAlerts() == alerts && flows
@@ -121,22 +107,25 @@ func flooded(t testing.TB, p people, r *devstack.Redis, f *flood, length time.Du
 	runtime.GC()
 	var l load
 	var depths []int
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
 	began, cpu, sent, n := time.Now(), used(), f.sent.Load(), updates(s, f)
-	for time.Since(began) < length {
-		time.Sleep(10 * time.Millisecond)
+	for now := range look.C {
 		depth, reached := s.Waiting()
 		depths = append(depths, depth)
 		l.deepest, l.alerts = max(l.deepest, depth), max(l.alerts, reached)
+		if now.Sub(began) > length {
+			break
+		}
 	}
-	taken := f.sent.Load() - sent
-	l.perTick, l.rate = (used()-cpu)/time.Duration(taken), float64(taken)/time.Since(began).Seconds()
-	l.believed = updates(s, f) - n
+	taken, seconds := f.sent.Load()-sent, time.Since(began).Seconds()
+	l.perTick, l.rate, l.believed = (used()-cpu)/time.Duration(max(1, taken)), float64(taken)/seconds, float64(updates(s, f)-n)/seconds
 	l.first, l.last = mean(depths[:len(depths)/4]), mean(depths[len(depths)-len(depths)/4:])
 	return l
 }
 
 func (l load) String() string {
-	return fmt.Sprintf("%.0f ticks/s taken, %d believed, %s of CPU a tick (%.2f core), queue: mean %.0f in the first quarter, %.0f in the last, deepest %d; alerts waiting at most %d",
+	return fmt.Sprintf("%.0f ticks/s taken, %.0f told, %s of CPU a tick (%.2f core), queue: mean %.0f in the first quarter, %.0f in the last, deepest %d; alerts waiting at most %d",
 		l.rate, l.believed, l.perTick, l.rate*l.perTick.Seconds(), l.first, l.last, l.deepest, l.alerts)
 }
 
@@ -165,38 +154,58 @@ func used() time.Duration {
 }
 
 // The whole way: a feed, the book, the candles and the alerts; with Redis also the way to the other servers and back.
-// Figures count where ROSETREE_MEASURE is set, on a quiet machine; else a short run shows that the queue stays what
-// it is: never more than one tick of each symbol.
-func TestTwoHundredThousandTicksASecondMakeNoQueue(t *testing.T) {
-	symbols, alerts, length := 2_000, 5_000, time.Second
-	rates := map[string]float64{"alone": 20_000, "with Redis": 20_000}
-	measure := os.Getenv("ROSETREE_MEASURE") != ""
-	if measure {
-		symbols, alerts, length = 10_000, 100_000, 10*time.Second
-		rates = map[string]float64{"alone": 200_000, "with Redis": 200_000}
+var ways = []string{"alone", "with Redis"}
+
+func redisFor(t testing.TB, way string) *devstack.Redis {
+	if way == "alone" {
+		return nil
 	}
-	for _, name := range []string{"alone", "with Redis"} {
-		t.Run(name, func(t *testing.T) {
-			p := newPeople(t)
-			var r *devstack.Redis
-			if name == "with Redis" {
-				r = devstack.Test(t).Redis(t)
-			}
-			f := func() *flood { return &flood{symbols: symbols, rate: rates[name]} }
-			without := flooded(t, p, r, f(), length, 0)
+	return devstack.Test(t).Redis(t)
+}
+
+// What waits is never more than one tick of each symbol, whatever comes.
+func TestTicksMakeNoQueueThatGrows(t *testing.T) {
+	const symbols, alerts, rate = 2_000, 5_000, 20_000
+	for _, way := range ways {
+		t.Run(way, func(t *testing.T) {
+			p, r := newPeople(t), redisFor(t, way)
 			addAlerts(t, p, alerts, symbols)
-			with := flooded(t, p, r, f(), length, alerts)
-			t.Logf("without alerts: %s", without)
-			t.Logf("%d alerts:  %s", alerts, with)
-			t.Logf("alerts cost %.1f %% of the CPU of a tick", 100*(float64(with.perTick)/float64(without.perTick)-1))
-			for _, l := range []load{without, with} {
-				if l.deepest > symbols || l.alerts != 0 || l.believed == 0 {
-					t.Errorf("%s", l)
-				}
-				if measure && l.rate < 0.98*rates[name] {
-					t.Errorf("it did not keep up: %s", l)
-				}
+			l := flooded(t, p, r, &flood{symbols: symbols, rate: rate}, time.Second, alerts)
+			if t.Log(l); l.deepest > symbols || l.alerts != 0 || l.believed == 0 {
+				t.Error("it queues, or an alert fired that no price reached")
 			}
 		})
+	}
+}
+
+// BenchmarkTwoHundredThousandTicksASecond is 10,000 symbols on one core, without alerts and with 100,000 that no price
+// reaches; -benchtime 10x is ten seconds of each. It fails where the server does not keep up or a queue grows.
+func BenchmarkTwoHundredThousandTicksASecond(b *testing.B) {
+	const symbols, alerts, rate = 10_000, 100_000, 200_000
+	for _, way := range ways {
+		p, r := newPeople(b), redisFor(b, way)
+		var without load
+		for _, n := range []int{0, alerts} {
+			if n > 0 {
+				addAlerts(b, p, n, symbols)
+			}
+			b.Run(fmt.Sprintf("%s/%d alerts", way, n), func(b *testing.B) {
+				l := flooded(b, p, r, &flood{symbols: symbols, rate: rate}, time.Duration(b.N)*time.Second, n)
+				b.Log(l)
+				b.ReportMetric(l.rate, "taken/s")
+				b.ReportMetric(l.believed, "told/s")
+				b.ReportMetric(float64(l.perTick.Nanoseconds()), "cpu-ns/tick")
+				b.ReportMetric(l.rate*l.perTick.Seconds(), "cores")
+				b.ReportMetric(float64(l.deepest), "deepest-queue")
+				if n == 0 {
+					without = l
+				} else if without.perTick > 0 {
+					b.ReportMetric(100*(float64(l.perTick)/float64(without.perTick)-1), "%-for-alerts")
+				}
+				if l.rate < 0.98*rate || l.deepest > symbols || l.last > 2*l.first+symbols/10 || l.alerts != 0 {
+					b.Error("it did not keep up")
+				}
+			})
+		}
 	}
 }

@@ -60,13 +60,14 @@ func (b *bus) publish(ctx context.Context, feed, token string, ticks []Tick) (dr
 
 // arguments are those of publish.lua.
 func (b *bus) arguments(token, command string, ticks []Tick) []any {
-	args := make([]any, 0, 3+5*len(ticks))
-	args = append(args, token, command, channelTicks)
-	for _, t := range ticks {
+	lines := make([]byte, 0, 64*len(ticks))
+	for i := range ticks {
+		t := &ticks[i]
 		q, _ := b.book.Quote(t.Symbol)
-		args = append(args, string(t.Symbol), t.Price.String(), t.At.UnixMilli(), q.N, t.Source)
+		lines = appendLine(lines, Quote{Symbol: t.Symbol, Price: t.Price, At: t.At, N: q.N, Source: t.Source})
+		lines = append(lines, '\n')
 	}
-	return args
+	return []any{token, command, channelTicks, lines}
 }
 
 // take keeps the newest of each symbol until the next publication of feed: a slow Redis conflates, and

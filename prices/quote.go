@@ -32,7 +32,8 @@ type Quote struct {
 
 	shares day    // Price and Previous are per share of this day
 	slot   uint32 // of the symbol among the book's: listeners keep slices by it, because looking up texts is most of a tick's cost
-	era    uint32 // changes with Previous and shares
+	era    uint32 // from 1; changes with Previous and shares
+	whole  int64  // Price's coefficient, or 0 where that has more than 18 digits: whole numbers compare at a fraction of the cost
 }
 
 // Delay is how far behind the market the quote's source is by its nature; 0: it reports at once.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"sync"
@@ -12,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
 	"rosetree/internal/devstack"
@@ -22,8 +20,7 @@ import (
 // node is one server of several that share a Redis.
 type node struct {
 	*prices.Service
-	stop context.CancelFunc // as an orderly end
-	done chan struct{}
+	stop func()       // as an orderly end
 	dead *atomic.Bool // as a kill: it reaches Redis no more
 
 	mu   sync.Mutex
@@ -44,15 +41,7 @@ func startNode(t testing.TB, r *devstack.Redis, db prices.DB, feeds string, befo
 
 func startOn(t testing.TB, rdb redis.UniversalClient, db prices.DB, feeds string, before ...func(*prices.Service)) *node {
 	t.Helper()
-	n := &node{done: make(chan struct{}), seen: map[prices.Symbol][]prices.Quote{}}
-	var cfg prices.Config
-	if err := cfg.Feeds.UnmarshalText([]byte(feeds)); err != nil {
-		t.Fatal(err)
-	}
-	var err error
-	if n.Service, err = prices.New(cfg, db, rdb, slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err != nil {
-		t.Fatal(err)
-	}
+	n := &node{Service: newServiceOn(t, feeds, db, rdb), seen: map[prices.Symbol][]prices.Quote{}}
 	for _, change := range before {
 		change(n.Service)
 	}
@@ -63,10 +52,7 @@ func startOn(t testing.TB, rdb redis.UniversalClient, db prices.DB, feeds string
 			n.seen[q.Symbol] = append(n.seen[q.Symbol], q)
 		}
 	})
-	ctx, cancel := context.WithCancel(context.Background())
-	n.stop = cancel
-	go func() { defer close(n.done); _ = n.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-n.done })
+	n.stop = inBackground(t, n.Service)
 	return n
 }
 
@@ -205,7 +191,6 @@ func TestAnOrderlyEndHandsOverAtOnce(t *testing.T) {
 	rdb := r.Client(t)
 	before := leader(t, rdb, "sim")
 	first.stop()
-	<-first.done
 	if token := leader(t, rdb, "sim"); token == before {
 		t.Error("the lease was not given back")
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 	"github.com/shopspring/decimal"
 
 	"rosetree/auth"
@@ -41,15 +42,30 @@ func feedRows(t testing.TB) prices.DB {
 
 func newService(t testing.TB, feeds string, db prices.DB) *prices.Service {
 	t.Helper()
+	return newServiceOn(t, feeds, db, nil)
+}
+
+func newServiceOn(t testing.TB, feeds string, db prices.DB, rdb redis.UniversalClient) *prices.Service {
+	t.Helper()
 	var cfg prices.Config
 	if err := cfg.Feeds.UnmarshalText([]byte(feeds)); err != nil {
 		t.Fatal(err)
 	}
-	s, err := prices.New(cfg, db, nil, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	s, err := prices.New(cfg, db, rdb, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// inBackground runs s until the test ends, or stop is called.
+func inBackground(t testing.TB, s *prices.Service) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.Run(ctx) }()
+	stop = func() { cancel(); <-done }
+	t.Cleanup(stop)
+	return stop
 }
 
 // serve offers all operations over HTTP, to anybody.

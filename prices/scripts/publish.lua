@@ -1,29 +1,32 @@
 -- Publishes ticks to all servers, in one order for everybody.
 -- KEYS[1] lease of the feed   KEYS[2] last price of every symbol
 -- ARGV[1] token of the leader, '' for ticks that need no lease   ARGV[2] PUBLISH or SPUBLISH   ARGV[3] channel
--- ARGV[4…] symbol, price, time in ms, update number that the sender knows, source; repeated, at most 500 times
--- Returns the message and the places (from 0) of the ticks that were not newer.
--- One read and one write for all: a call costs more than what it does.
+-- ARGV[4] at most 500 lines "SYMBOL n ms price source", where n is the update number that the sender knows
+-- Returns the message, which has the same lines with the n that everybody sees, and the places (from 0) of the ticks that
+-- were not newer.
+-- One argument, one read and one write for all: each costs more than what is done with it.
 if ARGV[1] ~= '' and redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return redis.error_reply('FENCED another server leads this feed')
 end
-local symbols = {}
-for i = 4, #ARGV, 5 do
-  symbols[#symbols + 1] = ARGV[i]
+local match, symbols, ns, rests = string.match, {}, {}, {}
+for symbol, n, rest in string.gmatch(ARGV[4], '(%S+) (%d+) ([^\n]+)') do
+  local k = #symbols + 1
+  symbols[k], ns[k], rests[k] = symbol, n, rest
 end
 local known = redis.call('HMGET', KEYS[2], unpack(symbols))
 local lines, dropped, sets, now = {}, {}, {}, {}
 for k = 1, #symbols do
-  local i = 5 * k - 1
-  local symbol, t, n = symbols[k], tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
-  local last, lastN, lastT = now[symbol] or known[k], 1, -1
+  local symbol, rest, n = symbols[k], rests[k], tonumber(ns[k])
+  local last, newer = now[symbol] or known[k], true
   if last then
-    lastN, lastT = string.match(last, '^(%d+) (%d+) ')
-    lastN, lastT = tonumber(lastN), tonumber(lastT)
+    local lastN, lastT = match(last, '^(%d+) (%d+) ')
+    newer = tonumber(match(rest, '^%d+')) > tonumber(lastT)
+    n = math.max(n, tonumber(lastN)) -- so that it goes on growing after Redis lost its data
+  else
+    n = math.max(n, 1)
   end
-  if t > lastT then
-    -- n is the greater of both, so that it goes on growing after Redis lost its data
-    local value = string.format('%.0f %s %s %s', math.max(lastN, n) + 1, ARGV[i + 2], ARGV[i + 1], ARGV[i + 4])
+  if newer then
+    local value = string.format('%d ', n + 1) .. rest
     now[symbol] = value
     sets[#sets + 1] = symbol
     sets[#sets + 1] = value
