@@ -86,6 +86,9 @@ func (a *Auth) exchanged(ctx context.Context, u User, p Principal, from origin) 
 	if err != nil {
 		return grant{}, errRedisDown
 	}
+	if _, err := a.recordLate(ctx, proof{user: u, held: &p}, live, "exchange"); err != nil {
+		return grant{}, err
+	}
 	return a.granted(u, live, t)
 }
 

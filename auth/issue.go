@@ -56,6 +56,9 @@ func (a *Auth) issue(ctx context.Context, p proof, from origin, action string) (
 const insertSession = `INSERT INTO app.sessions (id, user_id, via, device_name, platform, user_agent, ip, created_at, last_seen_at, expires_at, verifier, auth_at, idle_ms, legacy_id)
 	VALUES ($1, $2::uuid, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11, $12, $13)`
 
+// An exchange that is asked for again while the first one is under way may record its session first.
+const unlessRecorded = ` ON CONFLICT (id) DO NOTHING`
+
 func (s Session) row(via Via) []any {
 	return []any{string(s.ID), string(s.User), string(via), s.Device.Name, s.Device.Platform, s.UserAgent, s.IP,
 		s.IssuedAt, s.Ends, s.verifier, s.AuthAt, s.Idle.Milliseconds(), string(s.Legacy)}
@@ -99,7 +102,7 @@ func (a *Auth) undo(ctx context.Context, id, once SessionID) {
 
 func (a *Auth) record(ctx context.Context, p proof, s Session, gone []SessionID, action string) error {
 	var b pgx.Batch
-	b.Queue(insertSession, s.row(ViaSession)...)
+	b.Queue(insertSession+unlessRecorded, s.row(ViaSession)...)
 	for _, id := range gone {
 		r, err := a.ends.row(Target{Kind: KindSession, Session: id}, Actor{As: "system"}, Reason{Code: EndReplaced})
 		if err != nil {
@@ -109,12 +112,37 @@ func (a *Auth) record(ctx context.Context, p proof, s Session, gone []SessionID,
 		sql, args := endRecords(r)
 		b.Queue(sql, args...)
 	}
-	AuditEntry{Actor: string(s.User), Action: action, Subject: string(s.ID), IP: s.IP, Outcome: "ok",
-		Detail: map[string]any{"auth": ViaSession, "device": s.Device.Name, "replaced": len(gone)}}.Queue(&b)
+	s.opened(action, len(gone)).Queue(&b)
 	if err := a.recorded(ctx, p, &b); err != nil {
 		return fmt.Errorf("auth: record session: %w", err)
 	}
 	return nil
+}
+
+// recordLate writes the record of a session that lives in Redis without one: whoever opened it was killed in between. It says
+// whether there was none.
+func (a *Auth) recordLate(ctx context.Context, p proof, s Session, action string) (late bool, err error) {
+	err = a.rows.Tx(ctx, func(tx pgx.Tx) error {
+		if err := p.holds(ctx, tx); err != nil {
+			return err
+		}
+		made, err := tx.Exec(ctx, insertSession+unlessRecorded, s.row(ViaSession)...)
+		if late = err == nil && made.RowsAffected() == 1; !late {
+			return err
+		}
+		var b pgx.Batch
+		s.opened(action, 0).Queue(&b)
+		return tx.SendBatch(ctx, &b).Close()
+	})
+	if err != nil {
+		return false, fmt.Errorf("auth: record session: %w", err)
+	}
+	return late, nil
+}
+
+func (s Session) opened(action string, replaced int) AuditEntry {
+	return AuditEntry{Actor: string(s.User), Action: action, Subject: string(s.ID), IP: s.IP, Outcome: "ok",
+		Detail: map[string]any{"auth": ViaSession, "device": s.Device.Name, "replaced": replaced}}
 }
 
 // granted adds what comes with a session.

@@ -46,11 +46,31 @@ func (a *Auth) migrate(ctx context.Context, r sessionRecord) (made bool, err err
 	s := Session{User: u.ID, Role: u.Role, IssuedAt: now, AuthAt: r.AuthAt, SeenAt: now, Ends: r.Ends,
 		Idle:   r.Ends.Sub(now), // its client does not know of it yet and cannot keep it awake
 		Device: r.Device, UserAgent: r.UserAgent, IP: r.IP, Legacy: r.ID}
-	_, err = a.open(ctx, proof{user: u, held: &held}, s, a.keys.exchangeToken(u.ID, r.ID), r.ID, "session.migrate")
-	if errors.Is(err, errExchanged) || errors.Is(err, errExchangedOver) || errors.Is(err, errSessionOver) {
+	basis, t := proof{user: u, held: &held}, a.keys.exchangeToken(u.ID, r.ID)
+	_, err = a.open(ctx, basis, s, t, r.ID, "session.migrate")
+	switch {
+	case errors.Is(err, errExchanged):
+		return a.migrateRecord(ctx, basis, t.id)
+	case errors.Is(err, errExchangedOver) || errors.Is(err, errSessionOver):
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// migrateRecord finishes what a run left that was killed between Redis and PostgreSQL.
+func (a *Auth) migrateRecord(ctx context.Context, basis proof, id SessionID) (made bool, err error) {
+	live, err := a.sessions.lookup(ctx, id)
+	if errors.Is(err, errNoSession) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	made, err = a.recordLate(ctx, basis, live, "session.migrate")
+	if errors.Is(err, errSessionOver) {
+		return false, nil
+	}
+	return made, err
 }
 
 func (a *Auth) countRecords(ctx context.Context, where string) (n int, err error) {

@@ -18,10 +18,11 @@ import (
 // appears with the first failure hides that failure from Prometheus.
 func TestEveryAlertStandsOnAMetricThatIsThereFromTheStart(t *testing.T) {
 	h := newHouse(t)
-	text := h.text("/metrics")
-	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(text, "# TYPE rosetree_auth_blind ") && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		text = h.text("/metrics") // it has a child per Redis server, once the watcher has met it
-	}
+	var text string
+	eventually(t, "the gauge that has a child per Redis server, once the watcher has met it", func() bool {
+		text = h.text("/metrics")
+		return strings.Contains(text, "# TYPE rosetree_auth_blind ")
+	})
 	for _, c := range alert.Conditions {
 		for _, s := range c.Series() {
 			name := strings.TrimSuffix(s.Name, "_count")

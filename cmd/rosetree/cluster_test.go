@@ -42,20 +42,20 @@ func watchPrices(t *testing.T, url, token string) (*websocket.Conn, error) {
 }
 
 // withSockets returns the server that has a socket open.
-func withSockets(t *testing.T, servers []member) *member {
+func withSockets(t *testing.T, servers []member) (with *member) {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	eventually(t, "a server to have a socket", func() bool {
 		for i := range servers {
 			_, _, text := (&house{t: t, url: servers[i].URL}).send("GET", "/metrics", "", nil)
 			for line := range strings.Lines(string(text)) {
 				if strings.HasPrefix(line, "rosetree_hub_sockets{") && !strings.HasSuffix(strings.TrimSpace(line), " 0") {
-					return &servers[i]
+					with = &servers[i]
 				}
 			}
 		}
-	}
-	t.Fatal("no server has a socket")
-	return nil
+		return with != nil
+	})
+	return with
 }
 
 // One command is a set-up of three servers on a Redis Cluster; whoever's server is killed is back on another, and nothing
@@ -90,12 +90,10 @@ func TestAClusterGoesOnWithoutOneOfItsServersAndEndsWithItsParent(t *testing.T) 
 		}
 	}
 	began := time.Now()
-	for _, err = watchPrices(t, c.Socket, token); err != nil; _, err = watchPrices(t, c.Socket, token) {
-		if time.Since(began) > 30*time.Second {
-			t.Fatalf("no socket on another server: %v", err)
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
+	eventually(t, "a socket on another server", func() bool {
+		_, err = watchPrices(t, c.Socket, token)
+		return err == nil
+	})
 	t.Logf("back on %s after %v", withSockets(t, left).URL, time.Since(began).Round(time.Millisecond))
 	if after := c.portfolios(t, token); len(before) == 0 || len(after) != len(before) { // the session lives on
 		t.Errorf("portfolios before %v, after %v", before, after)
@@ -108,7 +106,7 @@ func TestAClusterGoesOnWithoutOneOfItsServersAndEndsWithItsParent(t *testing.T) 
 	if err := c.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	goneWithin(t, 15*time.Second, children)
+	awaitGone(t, children)
 }
 
 // clusterChildren are PostgreSQL and the six Redis nodes, as they note their process ids themselves.

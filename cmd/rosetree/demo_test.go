@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -120,28 +121,15 @@ func (d *runningDemo) servers(t *testing.T) []int {
 	return pids
 }
 
-// goneWithin waits until none of the processes runs. A process that ended may stay a zombie until
+// awaitGone waits until none of the processes runs. A process that ended may stay a zombie until
 // somebody asks for it: that one runs no more.
-func goneWithin(t *testing.T, limit time.Duration, pids []int) {
+func awaitGone(t *testing.T, pids []int) {
 	t.Helper()
 	running := func(pid int) bool {
 		state, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
 		return err == nil && !strings.HasPrefix(string(state), "Z")
 	}
-	for end := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
-		var left []int
-		for _, pid := range pids {
-			if running(pid) {
-				left = append(left, pid)
-			}
-		}
-		if len(left) == 0 {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("after %v processes %v still run", limit, left)
-		}
-	}
+	eventually(t, fmt.Sprintf("the end of all of the processes %v", pids), func() bool { return !slices.ContainsFunc(pids, running) })
 }
 
 // ask sends a request as the bearer of token and reads the JSON answer.
@@ -217,7 +205,7 @@ func TestAKilledDemoLeavesNoServerAndTheNextOneHasItsData(t *testing.T) {
 		"type": "buy", "symbol": "AAPL", "quantity": "1", "price": "100", "currency": "USD", "executed_at": "2026-01-05"}, nil)
 	servers := first.servers(t)
 	first.cmd.Process.Kill()
-	goneWithin(t, 5*time.Second, servers)
+	awaitGone(t, servers)
 
 	again := startDemo(t, first.data)
 	if again.Database != first.Database || again.Redis != first.Redis {
@@ -268,7 +256,7 @@ func TestCtrlCEndsTheDemoAndItsServers(t *testing.T) {
 	if err := d.cmd.Wait(); err != nil {
 		t.Errorf("the demo ended with %v: %s", err, d.stderr)
 	}
-	goneWithin(t, time.Second, servers)
+	awaitGone(t, servers)
 }
 
 func TestASecondDemoOnTheSameFolderIsRefused(t *testing.T) {

@@ -249,3 +249,13 @@ func (s *socket) closed() websocket.StatusCode {
 		conforms(s.t, false, data)
 	}
 }
+
+// eventually waits until something holds, and fails after a time that is long on a busy machine too.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}

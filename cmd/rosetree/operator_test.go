@@ -2,10 +2,16 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"rosetree/auth"
 	"rosetree/internal/devstack"
@@ -135,5 +141,60 @@ func TestOperator_AccountsSwitchesSessionsAndTheAuditLog(t *testing.T) {
 	out, err := o.try("", "audit", "export")
 	if err != nil || !verdict.Whole || strings.Count(out, "\n") != verdict.Lines || verdict.Lines != 6 {
 		t.Errorf("%+v, %v:\n%s", verdict, err, out)
+	}
+}
+
+// Killed between Redis and the record, it leaves a session that no list shows; the next run finishes that too.
+func TestOperator_AMigrationThatIsKilledIsFinishedByTheNextOne(t *testing.T) {
+	o := newOperated(t)
+	bin, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 5
+	var old strings.Builder
+	for i := range n {
+		fmt.Fprintf(&old, `{"id":"old-%d","user_id":"0190a000-0000-7000-8000-%012d","created_at":"2026-01-01T00:00:00Z","expires_at":%q}`+"\n",
+			i, i, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+	}
+	owner, err := pgx.Connect(t.Context(), os.Getenv("MIGRATE_DATABASE_URL"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Close(context.Background())
+	migrated := func() (records int) {
+		if err := owner.QueryRow(t.Context(), `SELECT count(*) FROM app.sessions WHERE via = 'session'`).Scan(&records); err != nil {
+			t.Fatal(err)
+		}
+		return records
+	}
+	if _, err := owner.Exec(t.Context(), `CREATE FUNCTION public.hang() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		IF NEW.via = 'session' THEN PERFORM pg_advisory_xact_lock(1); END IF; RETURN NEW; END $$;
+		CREATE TRIGGER hang BEFORE INSERT ON app.sessions FOR EACH ROW EXECUTE FUNCTION public.hang(); SELECT pg_advisory_lock(1)`); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(bin, "sessions", "migrate-legacy", "--from", "-", "--json")
+	cmd.Stdin = strings.NewReader(old.String())
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	inRedis := func() int { return len(o.redis.Client(t).Keys(t.Context(), "rt:s:*").Val()) }
+	eventually(t, "a session in Redis", func() bool { return inRedis() == 1 })
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	for _, sql := range []string{`SELECT pg_advisory_unlock(1)`, `DROP TRIGGER hang ON app.sessions`} {
+		if _, err := owner.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := migrated(); n != 0 || inRedis() != 1 {
+		t.Fatalf("nothing was killed in between: %d records, %d in Redis", n, inRedis())
+	}
+	var p auth.Progress
+	o.run(&p, "", "sessions", "migrate-legacy")
+	if p.Made != n || migrated() != n || inRedis() != n {
+		t.Errorf("finished: %+v, %d records, %d in Redis", p, migrated(), inRedis())
 	}
 }

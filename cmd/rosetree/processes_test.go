@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -99,12 +100,7 @@ func (p *processes) rollout(mode string, percent float64, switches ...string) ti
 	}
 	turned := time.Now()
 	for _, s := range p.servers {
-		for s.mode() != mode || s.percent() != percent {
-			if time.Since(began) > 30*time.Second {
-				p.t.Fatalf("%s is %s at %v %%, not %s at %v", s.url, s.mode(), s.percent(), mode, percent)
-			}
-			time.Sleep(2 * time.Millisecond)
-		}
+		eventually(p.t, fmt.Sprintf("%s to be %s at %v %%", s.url, mode, percent), func() bool { return s.mode() == mode && s.percent() == percent })
 	}
 	p.t.Logf("%v: %s on the last server %v after the command began, %v after it had ended", switches, mode,
 		time.Since(began).Round(time.Millisecond), time.Since(turned).Round(time.Millisecond))
