@@ -6,7 +6,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SUITES = test-security-rls test-security-sessions test-security-isolation test-e2e-auth test-e2e-websockets test-e2e-portfolio
 
 .DEFAULT_GOAL := help
-.PHONY: help demo cluster test test-go test-web test-deploy rehearse soak test-faults $(SUITES) vulnerabilities lint build bench cross clean
+.PHONY: help demo cluster test test-go test-web test-deploy test-newest rehearse soak test-faults $(SUITES) vulnerabilities lint build bench cross clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,15 +21,19 @@ cluster: ## three servers behind a balancer, a Redis Cluster and PostgreSQL, all
 	@$(MAKE) --no-print-directory build
 	@bin/rosetree cluster $(ARGS)
 
-test: ## set up what is missing, then all checks: lint, browser, deploy, Go with the race detector
+test: ## set up what is missing, then all checks: lint, browser, deploy, newest PostgreSQL, Go with the race detector
 	@.ci/setup servers compiler browser deploy pooler
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test-web
 	@$(MAKE) --no-print-directory test-deploy
+	@$(MAKE) --no-print-directory test-newest
 	@$(MAKE) --no-print-directory test-go
 
 test-go: ## the Go tests, against real private servers (ARGS="./auth -run Revoke")
 	@.ci/gotest -race -p 2 -timeout 10m $(or $(ARGS),./...)
+
+test-newest: ## migrations, row security and queries on the newest PostgreSQL that npm has
+	@.ci/newest
 
 test-web: build ## types, client library and browser stories of web/
 	@PATH="$$(.ci/node):$$PATH" ROSETREE_BIN=$(CURDIR)/bin/rosetree WEB_CHECKS="types lib browser" web/test/run

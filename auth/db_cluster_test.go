@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"rosetree/internal/devstack"
 )
 
 // pgCluster is a PostgreSQL server of one test, to be stopped, killed and replaced.
@@ -22,22 +24,10 @@ type pgCluster struct {
 	cmd  *exec.Cmd
 }
 
-func postgresTool(t testing.TB, name string) string {
-	t.Helper()
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
-	if path, err := exec.LookPath(name); err == nil {
-		found = append(found, path)
-	}
-	if len(found) == 0 {
-		t.Fatalf("%s is not installed", name)
-	}
-	return found[len(found)-1]
-}
-
 func (c *pgCluster) tool(name string, args ...string) {
 	c.t.Helper()
-	cmd := exec.Command(postgresTool(c.t, name), args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: postgresUser(c.t)}
+	cmd := exec.Command(devstack.PostgresProgram(c.t, name), args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: devstack.Test(c.t).Account()}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		c.t.Fatalf("%s: %v: %s", name, err, out)
 	}
@@ -45,7 +35,7 @@ func (c *pgCluster) tool(name string, args ...string) {
 
 func newPgCluster(t testing.TB, args ...string) *pgCluster {
 	t.Helper()
-	c := &pgCluster{t: t, data: filepath.Join(ownedFolder(t), "data"), port: freePort(t), args: args}
+	c := &pgCluster{t: t, data: filepath.Join(devstack.Test(t).Folder(t), "data"), port: devstack.FreePort(t), args: args}
 	c.tool("initdb", "-D", c.data, "-U", "owner", "-A", "trust", "--no-sync")
 	c.start()
 	t.Cleanup(func() { c.stop(syscall.SIGQUIT) })
@@ -55,7 +45,7 @@ func newPgCluster(t testing.TB, args ...string) *pgCluster {
 // standby is a copy of c that follows it.
 func (c *pgCluster) standby() *pgCluster {
 	c.t.Helper()
-	s := &pgCluster{t: c.t, data: filepath.Join(ownedFolder(c.t), "data"), port: freePort(c.t), args: c.args}
+	s := &pgCluster{t: c.t, data: filepath.Join(devstack.Test(c.t).Folder(c.t), "data"), port: devstack.FreePort(c.t), args: c.args}
 	c.tool("pg_basebackup", "-D", s.data, "-R", "-c", "fast", "--no-sync", "-d", c.url("owner", "postgres")+"&application_name=standby")
 	s.start()
 	c.t.Cleanup(func() { s.stop(syscall.SIGQUIT) })
@@ -66,8 +56,8 @@ func (c *pgCluster) start() {
 	c.t.Helper()
 	args := append([]string{"-D", c.data, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "port=" + strconv.Itoa(c.port),
 		"-c", "shared_buffers=16MB", "-c", "max_connections=60", "-c", "logging_collector=off"}, c.args...)
-	c.cmd = exec.Command(postgresTool(c.t, "postgres"), args...)
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT, Credential: postgresUser(c.t)}
+	c.cmd = exec.Command(devstack.PostgresProgram(c.t, "postgres"), args...)
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT, Credential: devstack.Test(c.t).Account()}
 	log, err := os.OpenFile(filepath.Join(filepath.Dir(c.data), "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		c.t.Fatal(err)

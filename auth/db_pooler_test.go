@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -37,8 +36,8 @@ func pgBouncer(t *testing.T, d devstack.DB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := ownedFolder(t)
-	port := freePort(t)
+	dir := devstack.Test(t).Folder(t)
+	port := devstack.FreePort(t)
 	write := func(name, text string) {
 		t.Helper()
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
@@ -59,57 +58,13 @@ default_pool_size = 3
 max_client_conn = 200
 `, d.Name, c.Port, port, dir))
 	cmd := exec.Command(path, "-q", filepath.Join(dir, "ini"))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Credential: postgresUser(t)}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Credential: devstack.Test(t).Account()}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	awaitPort(t, port)
 	return strings.Replace(d.URL, ":"+strconv.Itoa(int(c.Port))+"/", ":"+strconv.Itoa(port)+"/", 1)
-}
-
-// postgresUser is whom servers run as where the test is root, which they refuse to be.
-func postgresUser(t testing.TB) *syscall.Credential {
-	t.Helper()
-	if os.Getuid() != 0 {
-		return nil
-	}
-	u, err := user.Lookup("postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
-	uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
-	gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
-	if err1 != nil || err2 != nil {
-		t.Fatal(err1, err2)
-	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-}
-
-// ownedFolder is a folder that the servers' user may enter; t.TempDir may lie below one that only root may.
-func ownedFolder(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "rosetree-db-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if c := postgresUser(t); c != nil {
-		if err := os.Chown(dir, int(c.Uid), int(c.Gid)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func awaitPort(t *testing.T, port int) {

@@ -12,6 +12,10 @@ var released = map[string]string{
 	"001_enable_rls.sql":        "326e100ad9b51cf7457fbb8abb2778fe3cfa544491f7bc5f497fc734c4914310",
 	"002_portfolio_sharing.sql": "d92ecff5c574b080819119b01c3c339ad7f7cc5d85eb039713ff5f5833f83bbb",
 	"003_candles.sql":           "d26377f6280c6be22ca61eea91689ee011297053f9c4491ce5003026b0bccc39",
+	"005_prices.sql":            "8c243f2b3026969788593fcc3637d1bc7aac65381cbe51fb2664ddb3a8bf6f71",
+	"007_identity_context.sql":  "d3ffe03307f2247154d337610386e8a31a245afc9c403f14aeb2742ea33757f5",
+	"008_cohort_lists.sql":      "248bf4f127a030d1387c5e4a9fd87619f20722d22a8f06947fc67232ecada672",
+	"009_legacy_passwords.sql":  "cca8db8e79ff45fb4437b46ce49dd02c745a32ae05b9d5e9b848f809c508034d",
 }
 
 func TestAReleasedMigrationNeverChanges(t *testing.T) {

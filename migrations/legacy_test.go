@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"rosetree/internal/devstack"
 )
 
 func legacy(t *testing.T) (owner, oldProgram string) {
@@ -70,19 +72,64 @@ func TestTheOldProgramGoesOnWritingUntilTheMigrationEnds(t *testing.T) {
 	}
 }
 
+// ours does sql as the server does, in the scope of its auth service.
+func ours(t *testing.T, owner, sql string) {
+	t.Helper()
+	mustPsql(t, owner, `\set ON_ERROR_STOP 1
+		BEGIN; SELECT NULL FROM (SELECT set_config('rosetree.ctx', app_private.mint_ctx(kid, 'auth', '00000000-0000-0000-0000-000000000000'), true) FROM app_private.ctx_key) x;
+		SET LOCAL ROLE rosetree_api; `+sql+`; COMMIT;`)
+}
+
+func TestAPasswordThatWasChangedHereStaysChangedWhateverTheOldProgramWrites(t *testing.T) {
+	owner, old := legacy(t)
+	if err := migrate(t.Context(), owner, ""); err != nil {
+		t.Fatal(err)
+	}
+	const alice = " WHERE user_id = '11111111-1111-4111-8111-111111111111'"
+	theirs := func(sql string) {
+		mustPsql(t, old, "\\set ON_ERROR_STOP 1\nUPDATE users SET "+sql+" WHERE id = '11111111-1111-4111-8111-111111111111'")
+	}
+	is := func(when, want string) {
+		t.Helper()
+		if got := mustPsql(t, owner, "SELECT email_key, c.password_hash, left(u.password_hash, 7) FROM app.credentials c JOIN app.users u ON u.id = user_id"+alice); got != want {
+			t.Errorf("%s: %s, want %s", when, got, want)
+		}
+	}
+	ours(t, owner, "UPDATE app.credentials SET password_hash = '$argon2id$same'"+alice)
+	is("the same password with another hash", "alice@example.com|$argon2id$same|$2b$10$")
+	theirs("email = 'One@Example.com'")
+	is("another address", "one@example.com|$argon2id$same|$2b$10$")
+	ours(t, owner, "UPDATE app.credentials SET password_hash = '$argon2id$new', changed_at = clock_timestamp()"+alice)
+	is("a new password of ours", "one@example.com|$argon2id$new|!")
+	theirs("email = 'Two@Example.com', password_hash = password_hash") // as a program does that writes every column
+	is("another address and every column", "two@example.com|$argon2id$new|!")
+	theirs("password_hash = '$2b$10$theirs'")
+	is("a new password of theirs", "two@example.com|$2b$10$theirs|$2b$10$")
+	mustPass(t, owner)
+
+	mustPsql(t, owner, "\\set ON_ERROR_STOP 1\nSELECT app_private.end_legacy();")
+	if left := mustPsql(t, owner, "SELECT tgname FROM pg_trigger WHERE tgname LIKE 'legacy%' UNION ALL SELECT proname FROM pg_proc WHERE proname IN ('legacy_credentials', 'legacy_password')"); left != "" {
+		t.Errorf("after the end there is still %s", left)
+	}
+	if err := migrate(t.Context(), owner, ""); err != nil {
+		t.Fatal(err)
+	}
+	mustPass(t, owner)
+}
+
 func TestAnAdoptedDatabaseComesBackFromADumpAndTheOldProgramGoesOn(t *testing.T) {
 	owner, old := legacy(t)
 	mustPsql(t, owner, schema(t))
 	before := mustPsql(t, old, oldRows)
 	dump := filepath.Join(t.TempDir(), "dump")
-	if out, code := run(t, "", tool(t, "pg_dump"), "-Fc", "-f", dump, owner); code != 0 {
+	if out, code := run(t, "", devstack.PostgresProgram(t, "pg_dump"), "-Fc", "-f", dump, owner); code != 0 {
 		t.Fatal(out)
 	}
 	elsewhere := empty(t)
 	mustPsql(t, elsewhere.OwnerURL, schema(t)) // as the runbook says: the first run lets the owner create in the new database
 	for name, into := range map[string]string{"in place": owner, "elsewhere": elsewhere.OwnerURL} {
 		mustPsql(t, into, "DELETE FROM app.transactions; DROP TABLE app.watchlists CASCADE;")
-		if out, code := run(t, "", tool(t, "pg_restore"), "--clean", "--if-exists", "--exit-on-error", "-d", into, dump); code != 0 {
+		if out, code := run(t, "", devstack.PostgresProgram(t, "pg_restore"), "--clean", "--if-exists", "--exit-on-error", "-d", into, dump); code != 0 {
 			t.Fatal(name, out)
 		}
 		mustPsql(t, into, schema(t))

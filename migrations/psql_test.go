@@ -1,10 +1,23 @@
 package migrations_test
 
 import (
+	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 )
+
+// The oldest version that is promised, or the one that .ci/newest says it has put in place.
+func TestTheServerIsOneThatWeTestOn(t *testing.T) {
+	major, err := strconv.Atoi(mustPsql(t, empty(t).OwnerURL, "SELECT current_setting('server_version_num')::int / 10000"))
+	if err != nil || major < 15 {
+		t.Errorf("the tests run on PostgreSQL %d, %v", major, err)
+	}
+	if want := os.Getenv("ROSETREE_TEST_POSTGRES"); want != "" && strconv.Itoa(major) != want {
+		t.Errorf("the tests run on PostgreSQL %d, not on %s", major, want)
+	}
+}
 
 func TestTheFileAloneUnderPsqlMakesAProtectedDatabaseAndMayRunAgain(t *testing.T) {
 	db := empty(t)

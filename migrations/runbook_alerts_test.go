@@ -36,7 +36,7 @@ func TestRunbookAlerts(t *testing.T) {
 // serve runs a server as long as the test, and waits until it answers.
 func (b *runbook) serve() {
 	b.t.Helper()
-	port := freePort(b.t)
+	port := devstack.FreePort(b.t)
 	address := fmt.Sprintf("127.0.0.1:%d", port)
 	b.env["METRICS_URL"] = "http://" + address + "/metrics"
 	cmd := exec.Command(b.bin+"/rosetree", "serve")

@@ -5,14 +5,11 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,7 +32,7 @@ type runbook struct {
 
 func openRunbook(t *testing.T, page string) *runbook {
 	t.Helper()
-	b := &runbook{t: t, blocks: map[string]string{}, run: map[string]bool{}, bin: folder(t, nil),
+	b := &runbook{t: t, blocks: map[string]string{}, run: map[string]bool{}, bin: devstack.Test(t).Folder(t),
 		env: map[string]string{"SECRET_KEY": strings.Repeat("5ec4e7", 11), "LC_ALL": "C.UTF-8"}}
 	for _, m := range block.FindAllStringSubmatch(file(t, "../deploy/runbooks/"+page), -1) {
 		b.blocks[m[1]] = m[2]
@@ -73,7 +70,7 @@ func (b *runbook) sh(text string) string {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", text)
 	cmd.Dir = ".."
-	cmd.Env = []string{"PATH=" + b.bin + ":" + filepath.Dir(tool(b.t, "pg_ctl")) + ":" + os.Getenv("PATH"), "HOME=" + b.bin}
+	cmd.Env = []string{"PATH=" + b.bin + ":" + filepath.Dir(devstack.PostgresProgram(b.t, "pg_ctl")) + ":" + os.Getenv("PATH"), "HOME=" + b.bin}
 	for _, k := range slices.Sorted(maps.Keys(b.env)) {
 		cmd.Env = append(cmd.Env, k+"="+b.env[k])
 	}
@@ -94,50 +91,6 @@ func (b *runbook) sh(text string) string {
 		b.t.Fatalf("%s\nends with %v:\n%s", text, err, said)
 	}
 	return string(bytes.TrimSpace(said))
-}
-
-// folder is one that as (nil: we) owns and everybody may enter.
-func folder(t *testing.T, as *syscall.Credential) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("/tmp", "rosetree-runbook-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if as != nil {
-		if err := os.Chown(dir, int(as.Uid), int(as.Gid)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
-// unprivileged is whom PostgreSQL runs as where the test is root.
-func unprivileged(t *testing.T) *syscall.Credential {
-	t.Helper()
-	if os.Getuid() != 0 {
-		return nil
-	}
-	u, err := user.Lookup("postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
-	uid, _ := strconv.Atoi(u.Uid)
-	gid, _ := strconv.Atoi(u.Gid)
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // everything is a fingerprint of all rows of the application, the revocations that a restore adds apart.
@@ -209,7 +162,7 @@ func same(t *testing.T, url, before string) {
 }
 
 func mustPsqlLate(t *testing.T, url, sql string) {
-	cmd := exec.Command(tool(t, "psql"), "-X", "-q", url, "-c", sql)
+	cmd := exec.Command(devstack.PostgresProgram(t, "psql"), "-X", "-q", url, "-c", sql)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%s: %v: %s", sql, err, out)
 	}
@@ -218,10 +171,10 @@ func mustPsqlLate(t *testing.T, url, sql string) {
 func TestTheOwnersDumpIsRefusedAndARowSecureOneIsEmpty(t *testing.T) {
 	db := fresh(t)
 	someData(t, db.OwnerURL)
-	if out, code := run(t, "", tool(t, "pg_dump"), db.OwnerURL, "--role=app", "--data-only", "--table=app.users"); code == 0 || !strings.Contains(out, "row-level security") {
+	if out, code := run(t, "", devstack.PostgresProgram(t, "pg_dump"), db.OwnerURL, "--role=app", "--data-only", "--table=app.users"); code == 0 || !strings.Contains(out, "row-level security") {
 		t.Errorf("pg_dump as the owner: %d %s", code, out)
 	}
-	out, code := run(t, "", tool(t, "pg_dump"), db.OwnerURL, "--role=app", "--data-only", "--enable-row-security", "--table=app.users")
+	out, code := run(t, "", devstack.PostgresProgram(t, "pg_dump"), db.OwnerURL, "--role=app", "--data-only", "--enable-row-security", "--table=app.users")
 	if code != 0 || strings.Contains(out, "11111111") {
 		t.Errorf("pg_dump --enable-row-security: %d %s", code, out)
 	}
@@ -229,9 +182,9 @@ func TestTheOwnersDumpIsRefusedAndARowSecureOneIsEmpty(t *testing.T) {
 
 func TestRunbookPointInTimeRecovery(t *testing.T) {
 	b := openRunbook(t, "point-in-time-recovery.md")
-	b.as = unprivileged(t)
-	home := folder(t, b.as)
-	port := freePort(t)
+	b.as = devstack.Test(t).Account()
+	home := devstack.Test(t).Folder(t)
+	port := devstack.FreePort(t)
 	b.env["PGDATA"], b.env["ARCHIVE"], b.env["BASE"] = home+"/data", home+"/archive", home+"/base"
 	b.env["MIGRATE_DATABASE_URL"] = fmt.Sprintf("postgres://owner@127.0.0.1:%d/postgres?sslmode=disable", port)
 	b.env["DATABASE_URL"] = fmt.Sprintf("postgres://rosetree_api:password@127.0.0.1:%d/postgres?sslmode=disable", port)
@@ -259,7 +212,7 @@ func TestRunbookPointInTimeRecovery(t *testing.T) {
 
 func TestRunbookRedis(t *testing.T) {
 	b := openRunbook(t, "redis-recovery.md")
-	dir, port := t.TempDir(), freePort(t)
+	dir, port := t.TempDir(), devstack.FreePort(t)
 	db := fresh(t)
 	b.env["MIGRATE_DATABASE_URL"], b.env["DATABASE_URL"] = db.OwnerURL, db.URL
 	b.env["REDIS_URL"], b.env["REDIS_DIR"], b.env["REDIS_BACKUP"] = fmt.Sprintf("redis://127.0.0.1:%d", port), dir, t.TempDir()

@@ -5,7 +5,6 @@ import (
 	"context"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -22,23 +21,10 @@ func migrate(ctx context.Context, ownerURL, runtimeURL string) error {
 	return migrations.Up(ctx, ownerURL, migrations.Options{ContextKeys: [][]byte{testKey}, RuntimeURL: runtimeURL})
 }
 
-// tool finds a program of PostgreSQL: where Debian keeps the newest, or on PATH.
-func tool(t testing.TB, name string) string {
-	t.Helper()
-	if found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name); len(found) > 0 {
-		return found[len(found)-1]
-	}
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Fatalf("%s is not installed", name)
-	}
-	return path
-}
-
 // psql runs a script as "psql URL < script" does, and returns what it printed and its exit code.
 func psql(t testing.TB, url, script string) (string, int) {
 	t.Helper()
-	return run(t, script, tool(t, "psql"), "-X", "-q", "-A", "-t", url)
+	return run(t, script, devstack.PostgresProgram(t, "psql"), "-X", "-q", "-A", "-t", url)
 }
 
 func run(t testing.TB, stdin, name string, args ...string) (string, int) {
