@@ -95,26 +95,33 @@ const bindSQL = `select set_config('rosetree.ctx',$1,true) is null,
 // The work goes on when ctx ends: a client that leaves must not cost a connection. Only waiting for a
 // connection stops with it.
 func (r Rows) Do(ctx context.Context, b *pgx.Batch) error {
-	reached := false // a callback of b has run, so b cannot be sent again
+	reached := false // a callback of b has seen a result, so b cannot be sent again
 	return r.db.retry(ctx, r.limit, func(ctx context.Context, c *pgxpool.Conn) (bool, error) {
 		var bound pgx.Batch
 		if err := r.bind(&bound, c.Conn()); err != nil {
 			return false, err
 		}
 		for _, q := range b.QueuedQueries {
-			// A copy: pgx keeps a connection's prepared statement in it, which the next try's connection does not have.
-			bound.Queue(q.SQL, q.Arguments...).Fn = noteCallback(q.Fn, &reached)
+			queueCopy(&bound, q).Fn = noteCallback(q.Fn, &reached)
 		}
 		err := c.SendBatch(ctx, &bound).Close()
 		return !reached && (undone(err) || readsOnly(b)), err
 	})
 }
 
+// queueCopy queues a copy of q: pgx keeps a connection's prepared statement in a batch, which the next try's
+// connection does not have.
+func queueCopy(b *pgx.Batch, q *pgx.QueuedQuery) *pgx.QueuedQuery {
+	c := b.Queue(q.SQL, q.Arguments...)
+	c.Fn = q.Fn
+	return c
+}
+
 func noteCallback(fn func(pgx.BatchResults) error, reached *bool) func(pgx.BatchResults) error {
 	if fn == nil {
 		return nil
 	}
-	return func(br pgx.BatchResults) error { *reached = true; return fn(br) }
+	return func(br pgx.BatchResults) error { return fn(notedResults{br, reached}) }
 }
 
 // readsOnly is true where every statement is a plain SELECT: the runtime role can call no function that writes.
@@ -128,7 +135,9 @@ func readsOnly(b *pgx.Batch) bool {
 }
 
 // Tx runs fn in a transaction, which commits where fn returns nil. It costs two round trips more than Do.
-// fn's statements run under Tx's own deadline, whatever context they are given.
+// fn's statements run under Tx's own deadline, whatever context they are given. Where the database undid the
+// transaction for a reason that passes (a lock that a migration held, a deadlock, a switchover), fn runs again
+// in a new one: it sets what it returns and adds to nothing that an earlier run left.
 func (r Rows) Tx(ctx context.Context, fn func(tx pgx.Tx) error) error {
 	return r.db.retry(ctx, r.limit, func(ctx context.Context, c *pgxpool.Conn) (bool, error) {
 		var begin pgx.Batch
@@ -143,9 +152,10 @@ func (r Rows) Tx(ctx context.Context, fn func(tx pgx.Tx) error) error {
 			return undone(err), err
 		}
 		if err := fn(ownContext{tx, ctx}); err != nil {
-			return false, err
+			return undone(err) || c.Conn().IsClosed(), err // COMMIT was not sent
 		}
-		return false, tx.Commit(ctx)
+		err := tx.Commit(ctx)
+		return undone(err), err
 	})
 }
 
@@ -168,32 +178,34 @@ const (
 
 // retry gives work a connection, again and on another one where the last try certainly did nothing.
 func (db *DB) retry(ctx context.Context, limit time.Duration, work func(context.Context, *pgxpool.Conn) (mayRepeat bool, err error)) error {
-	wait, stop := context.WithTimeout(ctx, db.config.AcquireWait)
-	defer stop()
+	until := time.Now().Add(db.config.AcquireWait)
 	for try := 1; ; try++ {
-		again, err := db.once(ctx, wait, limit, work)
+		again, err := db.once(ctx, until, limit, work)
 		if err == nil {
 			return nil
 		}
-		if !again || try == maxTries || !passing(err) || wait.Err() != nil {
+		if contended(err) { // the time went by in waiting for a lock, and not for a connection
+			until = time.Now().Add(db.config.AcquireWait)
+		}
+		if !again || try == maxTries || !passing(err) || time.Now().After(until) {
 			return dbProblem(err)
 		}
 		db.metrics.retries.Inc()
-		select {
-		case <-time.After(retryPause*time.Duration(try) + rand.N(retryPause)):
-		case <-wait.Done():
+		if pause(ctx, retryPause*time.Duration(try)+rand.N(retryPause)); ctx.Err() != nil {
 			return dbProblem(err)
 		}
 	}
 }
 
-func (db *DB) once(ctx, wait context.Context, limit time.Duration, work func(context.Context, *pgxpool.Conn) (bool, error)) (bool, error) {
+func (db *DB) once(ctx context.Context, until time.Time, limit time.Duration, work func(context.Context, *pgxpool.Conn) (bool, error)) (bool, error) {
+	wait, stop := context.WithDeadline(ctx, until)
+	defer stop()
 	c, err := db.pool.Acquire(wait)
 	if err != nil {
 		return true, db.acquireError(ctx, err)
 	}
 	defer c.Release()
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(limit, db.config.QueryTimeout))
+	ctx, stop = context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(limit, db.config.QueryTimeout))
 	defer stop()
 	return work(ctx, c)
 }

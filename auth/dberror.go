@@ -20,13 +20,19 @@ var ErrBusy = errors.New("auth: all database connections are in use")
 func undone(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch pg.Code {
-		case "57P01", "57P02", "57P03", "25006", "40001", "40P01", "55P03": // shutdown, starting up, became a standby, lost a race, a lock not had in time
+		case "57P01", "57P02", "57P03", "25006": // shutdown, starting up, became a standby
 			return true
 		}
-		return pg.Code == "0A000" && strings.Contains(pg.Message, "cached plan") // a migration changed a table under a prepared statement
+		return contended(err) || pg.Code == "0A000" && strings.Contains(pg.Message, "cached plan") // a migration changed a table under a prepared statement
 	}
 	_, connecting := errors.AsType[*pgconn.ConnectError](err)
 	return connecting || pgconn.SafeToRetry(err)
+}
+
+// contended tells whether others were in the way: a lost race, a deadlock, a lock not had in time.
+func contended(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == "40001" || pg.Code == "40P01" || pg.Code == "55P03")
 }
 
 // connLost tells whether the connection went away; what was sent on it may have happened.
@@ -40,6 +46,12 @@ func connLost(err error) bool {
 func tooLong(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && pg.Code == "57014"
+}
+
+// full tells whether the database has run out of something: disk, memory, connections.
+func full(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && strings.HasPrefix(pg.Code, "53")
 }
 
 // passing tells whether the same work may succeed on another connection, now or soon.
@@ -58,6 +70,10 @@ func dbProblem(err error) error {
 		return errors.Join(api.Unavailable("the server is busy; try again", time.Second), err)
 	case tooLong(err):
 		return errors.Join(api.Unavailable("the database took too long; try again", 2*time.Second), err)
+	case full(err):
+		return errors.Join(api.Unavailable("the database has no room for this right now; try again", 5*time.Second), err)
+	case contended(err):
+		return errors.Join(api.Unavailable("others hold what this needs for too long; try again", 2*time.Second), err)
 	case undone(err) || !answered && (connLost(err) || errors.Is(err, context.DeadlineExceeded)):
 		return errors.Join(api.Unavailable("the database cannot be reached; try again", 2*time.Second), err)
 	}

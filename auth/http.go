@@ -27,9 +27,6 @@ func (a *Auth) Routes(mux *http.ServeMux) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Cache-Control", "no-store")
 			if err := handle(w, r); err != nil {
-				if p := api.ProblemOf(err); p.Code == "internal" {
-					a.log.Error("auth", "request_id", api.RequestID(r.Context()), "path", r.URL.Path, "cause", err)
-				}
 				api.WriteProblem(w, r, err)
 			}
 		})

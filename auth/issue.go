@@ -50,8 +50,15 @@ func (a *Auth) issue(ctx context.Context, p proof, from origin, action string) (
 	if errors.Is(err, errRedisDown) && switches.LegacyEnabled && a.legacy.canSign() {
 		return a.issueLegacy(ctx, p, from, action) // a log-in that the old path can still serve is no reason for a 503
 	}
+	for began := time.Now(); errors.Is(err, errRedisDown) && ctx.Err() == nil && time.Since(began) < loginPatience; {
+		pause(ctx, commandTimeout)
+		g, err = a.open(ctx, p, s, mintToken(a.keys.utag(u.ID)), "", action) // another token: what timed out may have happened
+	}
 	return g, err
 }
+
+// loginPatience is how long somebody who logs in waits for a Redis that stands still, rather than being told to try again.
+const loginPatience = 2 * time.Second
 
 const insertSession = `INSERT INTO app.sessions (id, user_id, via, device_name, platform, user_agent, ip, created_at, last_seen_at, expires_at, verifier, auth_at, idle_ms, legacy_id)
 	VALUES ($1, $2::uuid, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11, $12, $13)`

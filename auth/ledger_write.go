@@ -33,6 +33,7 @@ func (l *ledger) writeAct(ctx context.Context, r *revocation, acts ...func(*pgx.
 	err = l.rows.Tx(ctx, func(tx pgx.Tx) error {
 		var newest pgtype.Timestamptz
 		var lock, b pgx.Batch
+		ended = 0
 		lock.Queue(lockUser, r.Subject)
 		lock.Queue(selectNewest, r.Subject, string(r.Keep)).QueryRow(func(row pgx.Row) error { return row.Scan(&newest) })
 		if err := tx.SendBatch(ctx, &lock).Close(); err != nil {

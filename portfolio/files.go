@@ -110,8 +110,8 @@ func (s *Service) serveExport(w http.ResponseWriter, r *http.Request, p auth.Pri
 
 // export is all of a portfolio that its owner entered.
 func (s *Service) export(ctx context.Context, p auth.Principal, id ID) (own imports.Own, err error) {
-	own = imports.Own{Format: "rosetree", Version: 1, ExportedAt: time.Now().UTC().Truncate(time.Second), Accounts: []imports.OwnAccount{}, Instruments: []imports.OwnInstrument{}, Transactions: []imports.OwnTransaction{}}
 	err = s.db.As(p).Tx(ctx, func(tx pgx.Tx) error {
+		own = imports.Own{Format: "rosetree", Version: 1, ExportedAt: time.Now().UTC().Truncate(time.Second), Accounts: []imports.OwnAccount{}, Instruments: []imports.OwnInstrument{}, Transactions: []imports.OwnTransaction{}}
 		st, err := settingsOf(ctx, tx, id, false)
 		if err != nil {
 			return err

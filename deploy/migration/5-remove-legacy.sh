@@ -7,5 +7,5 @@ need SERVERS MIGRATE_DATABASE_URL DATABASE_URL REDIS_URL
 
 rosetree rollout set legacy_enabled=false --reason "${REASON:-migration: the legacy path ends}"
 # Run again, the function is still there and finds nothing to do.
-psql -X -A -t -v ON_ERROR_STOP=1 "$MIGRATE_DATABASE_URL" -c 'SELECT app_private.end_legacy()'
+patient psql -X -A -t -v ON_ERROR_STOP=1 "$MIGRATE_DATABASE_URL" -c 'SELECT app_private.end_legacy()'
 rosetree migrate up     # some functions have changed with it: this notes them, and the self-test passes

@@ -27,3 +27,14 @@ below() {
 		echo "ok  $server$2: $value $3"
 	done
 }
+
+# patient COMMAND…: live traffic may hold a lock that a statement needs, or be held up by it. Then the statement gives up, has
+# changed nothing, and is tried again.
+patient() {
+	tries=10
+	until PGOPTIONS='-c lock_timeout=1s' "$@"; do
+		tries=$((tries - 1))
+		[ $tries -gt 0 ] || exit 1
+		sleep 1
+	done
+}

@@ -13,7 +13,6 @@ type record struct {
 	began    time.Time
 	counts   map[string]int             // guarded by mu: what was done, by kind
 	failures []string                   // guarded by mu: requests that a user would have seen fail
-	again    []string                   // guarded by mu: requests that were answered 5xx, and tried again
 	lost     []string                   // guarded by mu: sockets that ended without an announcement
 	wrong    []string                   // guarded by mu: rows that were not the user's, were missing, or came twice
 	took     map[string][]time.Duration // guarded by mu: latencies since the last cut, by kind

@@ -30,6 +30,7 @@ type rehearsal struct {
 	redis    *devstack.Redis
 	toRedis  *devstack.Link // from the last server alone
 	servers  []*server
+	all      []*server // also those that a deploy has replaced
 	front    *devstack.Balancer
 	visitors []*visitor
 	dwell    time.Duration // how long a phase is watched
@@ -70,13 +71,20 @@ func (r *rehearsal) roll(settings ...string) {
 	r.t.Helper()
 	r.settings = append(r.settings, settings...)
 	for i, old := range r.servers {
-		r.servers[i] = serve(r.t, r.settings...)
+		r.servers[i] = r.serve(r.settings)
 		r.front.Use(addrs(append([]*server{old}, r.servers...))...)
 		r.front.Use(addrs(r.servers)...) // what is new goes to the others; what the old one has it sends away itself
 		rest(r.t.Context(), time.Second) // as preStop does: what the balancer has just passed on is still answered
 		old.stop()
 	}
 	r.line.say("servers replaced one by one with %v: %d sockets sent away so far", settings, r.rec.counted("socket sent away: restart"))
+}
+
+func (r *rehearsal) serve(settings []string) *server {
+	r.t.Helper()
+	s := serve(r.t, settings...)
+	r.all = append(r.all, s)
+	return s
 }
 
 // visit is a visitor's life: it looks, writes, logs in on a second device, and exchanges its legacy token once it may.
@@ -163,8 +171,11 @@ func newRehearsal(t *testing.T) *rehearsal {
 	rec := newRecord()
 	r := &rehearsal{t: t, line: &timeline{t, began}, rec: rec, dwell: span(t, "ROSETREE_REHEARSAL", 4*time.Second)}
 	t.Cleanup(func() {
-		for _, line := range slices.Concat(rec.failures, rec.again, rec.lost, rec.wrong) {
+		for _, line := range slices.Concat(rec.failures, rec.lost, rec.wrong) {
 			t.Log(line)
+			for _, s := range r.all {
+				s.explain(line)
+			}
 		}
 	})
 	people := make([]string, 20)
@@ -197,7 +208,7 @@ func newRehearsal(t *testing.T) *rehearsal {
 		if i == 2 { // its way to Redis will fail
 			settings = append(settings[:len(settings):len(settings)], "REDIS_URL="+strings.Replace(r.redis.URL, r.redis.Addr, r.toRedis.Addr, 1))
 		}
-		r.servers = append(r.servers, serve(t, settings...))
+		r.servers = append(r.servers, r.serve(settings))
 	}
 	front, err := devstack.StartBalancer("127.0.0.1:0", addrs(r.servers)...)
 	if err != nil {

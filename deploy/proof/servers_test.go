@@ -165,3 +165,17 @@ func addrs(servers []*server) (all []string) {
 	}
 	return all
 }
+
+// explain prints what the server said of the request of an answer, if it was the one that answered.
+func (s *server) explain(answer string) {
+	_, id, found := strings.Cut(answer, `"request_id":"`)
+	if !found {
+		return
+	}
+	id, _, _ = strings.Cut(id, `"`)
+	for line := range strings.Lines(s.log.String()) {
+		if strings.Contains(line, id) {
+			s.t.Log(line)
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 )
 
 type input struct {
@@ -124,6 +125,21 @@ func TestAPanicIsAnsweredAndLogged(t *testing.T) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	if !strings.Contains(log.String(), "boom") || strings.Contains(log.String(), "secret") {
+		t.Errorf("log: %s", log.String())
+	}
+}
+
+func TestWhyAnAnswerIs5xxStandsInTheLogAlone(t *testing.T) {
+	var log strings.Builder
+	h := Requests(slog.New(slog.NewTextHandler(&log, nil)), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		WriteProblem(w, r, errors.Join(Unavailable("try again", time.Second), errors.New("deadlock detected")))
+	}))
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/x", nil))
+	if w.Code != 503 || strings.Contains(w.Body.String(), "deadlock") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if !strings.Contains(log.String(), "deadlock detected") || !strings.Contains(log.String(), "request_id="+w.Header().Get("X-Request-Id")) {
 		t.Errorf("log: %s", log.String())
 	}
 }

@@ -86,6 +86,9 @@ func ProblemOf(err error) *Problem {
 // WriteProblem answers r with err as application/problem+json.
 func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	p := ProblemOf(err)
+	if p.Status >= http.StatusInternalServerError {
+		requestOf(r.Context()).cause = err
+	}
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")

@@ -9,13 +9,23 @@ import (
 	"time"
 )
 
-type requestIDKey struct{}
+type requestKey struct{}
+
+// request is what the log line of a request needs to know.
+type request struct {
+	id    string
+	cause error // why it was answered 5xx
+}
+
+func requestOf(ctx context.Context) *request {
+	if q, ok := ctx.Value(requestKey{}).(*request); ok {
+		return q
+	}
+	return &request{}
+}
 
 // RequestID is the id that X-Request-Id carries and that every log line of the request repeats.
-func RequestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestIDKey{}).(string)
-	return id
-}
+func RequestID(ctx context.Context) string { return requestOf(ctx).id }
 
 type idempotencyKey struct{}
 
@@ -30,12 +40,14 @@ func IdempotencyKey(ctx context.Context) string {
 	return key
 }
 
-// Requests gives each request its id and logs it when it ends: one line, never a header, a query or a body.
+// Requests gives each request its id and logs it when it ends: one line, never a header, a query or a body. What the client is not
+// told of an answer 5xx stands in it.
 func Requests(log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := newRequestID()
 		w.Header().Set("X-Request-Id", id)
-		r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+		q := &request{id: id}
+		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, q))
 		rec := &recorder{ResponseWriter: w, status: http.StatusOK}
 		start := time.Now()
 		defer func() {
@@ -46,7 +58,15 @@ func Requests(log *slog.Logger, next http.Handler) http.Handler {
 				}
 				return
 			}
-			log.Info("request", "request_id", id, "method", r.Method, "path", r.URL.Path, "status", rec.status, "ms", time.Since(start).Milliseconds())
+			line := []any{"request_id", id, "method", r.Method, "path", r.URL.Path, "status", rec.status, "ms", time.Since(start).Milliseconds()}
+			switch {
+			case q.cause == nil:
+				log.Info("request", line...)
+			case rec.status == http.StatusInternalServerError:
+				log.Error("request", append(line, "cause", q.cause)...)
+			default:
+				log.Warn("request", append(line, "cause", q.cause)...)
+			}
 		}()
 		next.ServeHTTP(rec, r)
 	})
