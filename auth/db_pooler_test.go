@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -103,6 +104,10 @@ func TestBehindPgBouncerUsersShareConnectionsAndNeverRows(t *testing.T) {
 			wg.Wait()
 		})
 	}
+	// These run what was prepared in another transaction, perhaps on another connection: an error then, never a row.
+	for _, mode := range []string{"describe_exec", "cache_statement"} {
+		t.Run("mode="+mode, func(t *testing.T) { seesOwnRowsOrAnError(t, url+"&default_query_exec_mode="+mode, who) })
+	}
 	t.Run("simple_protocol", func(t *testing.T) {
 		if _, err := OpenDB(t.Context(), DBConfig{URL: Secret(url + "&default_query_exec_mode=simple_protocol")}, nil); err == nil || !strings.Contains(err.Error(), "simple_protocol") {
 			t.Errorf("%v", err)
@@ -120,6 +125,26 @@ func TestBehindPgBouncerUsersShareConnectionsAndNeverRows(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+func seesOwnRowsOrAnError(t *testing.T, url string, who []Principal) {
+	db, err := OpenDB(t.Context(), DBConfig{URL: Secret(url), MaxConns: 10, AcquireWait: 20 * time.Second}, nil)
+	if err != nil {
+		return // an error already
+	}
+	defer db.Close()
+	var wg sync.WaitGroup
+	for _, p := range who {
+		wg.Go(func() {
+			for range 30 {
+				var seen []string
+				if err := oneRow(t.Context(), db.As(p), &seen, "select array_agg(distinct user_id::text) from app.transactions"); err == nil && !slices.Equal(seen, []string{string(p.User)}) {
+					t.Errorf("%s sees %v", p.User, seen)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func sharesConnections(t *testing.T, db *DB, p Principal) {

@@ -3,6 +3,7 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -158,4 +159,54 @@ func TestAPoisonedSessionIsHarmlessOrDropped(t *testing.T) {
 	if err := oneRow(t.Context(), db.As(next), new(string), "select pg_sleep(0.1)::text"); err != nil {
 		t.Errorf("a hostile timeout outlives its victim: %v", err)
 	}
+}
+
+// What meets a refused identity or privilege is counted, which raises the alert, and its connection is given to nobody else.
+func TestARefusalIsCountedAndDropsItsConnection(t *testing.T) {
+	d := devstack.Test(t).Database(t, migrate)
+	who, reg := seedUsers(t, d, 2, 1), newRegistry()
+	db, err := OpenDB(t.Context(), DBConfig{URL: Secret(d.URL), MaxConns: 1}, reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	me, victim := string(who[0].User), string(who[1].User)
+	sign := func(at time.Time, pid uint32) string { return db.signer.mint(scopeUser, me, at, contextTTL, pid) }
+	for code, sql := range map[string]string{
+		"RT001": rebound(strings.Replace(sign(time.Now(), 0), me, victim, 1)),
+		"RT002": rebound(sign(time.Now().Add(-time.Hour), 0)),
+		"RT003": rebound(sign(time.Now(), 1)),
+		"42501": "select kid from app_private.ctx_key",
+	} {
+		made := db.pool.Stat().NewConnsCount()
+		if err := oneRow(t.Context(), db.As(who[0]), new(string), sql); sqlState(err) != code {
+			t.Errorf("%s: %v", code, err)
+		}
+		if err := oneRow(t.Context(), db.As(who[1]), new(int), "select 1"); err != nil {
+			t.Errorf("the next user after %s: %v", code, err)
+		}
+		if got := db.pool.Stat().NewConnsCount(); got != made+1 {
+			t.Errorf("after %s %d connections were made, want 1: the refused one goes to nobody", code, got-made)
+		}
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := map[string]float64{}
+	for _, f := range families {
+		if f.GetName() == "rosetree_auth_isolation_refusals_total" {
+			for _, m := range f.GetMetric() {
+				counted[m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue()
+			}
+		}
+	}
+	if want := map[string]float64{"RT001": 1, "RT002": 1, "RT003": 1, "42501": 1, "other": 0}; !maps.Equal(counted, want) {
+		t.Errorf("counted %v, want %v", counted, want)
+	}
+}
+
+// rebound is a read that another context is pushed under.
+func rebound(token string) string {
+	return "select h.note from (select set_config('rosetree.ctx', '" + token + "', true) offset 0) s cross join lateral (select note from app.transactions offset 0) h"
 }

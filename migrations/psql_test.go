@@ -2,10 +2,13 @@ package migrations_test
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+
+	"rosetree/internal/devstack"
 )
 
 // The oldest version that is promised, or the one that .ci/newest says it has put in place.
@@ -56,7 +59,41 @@ func TestAnErrorInTheFileIsAnExitCodeAndLeavesNothingBehind(t *testing.T) {
 	mustPass(t, db.OwnerURL)
 }
 
-func TestAnOwnerWhoIsNoSuperuserCanMigrate(t *testing.T) {
+// catalog is a fingerprint of all that a migration may change.
+const catalog = `SELECT md5(string_agg(x, '|' ORDER BY x)) FROM (
+	SELECT p.oid::regprocedure || p.prosrc AS x FROM pg_proc p WHERE p.pronamespace IN (SELECT oid FROM pg_namespace WHERE nspname LIKE 'app%')
+	UNION ALL SELECT a.attrelid::regclass || '.' || a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE c.relnamespace IN (SELECT oid FROM pg_namespace WHERE nspname LIKE 'app%')
+	UNION ALL SELECT g.tgrelid::regclass || g.tgname FROM pg_trigger g UNION ALL SELECT p::text FROM pg_policies p) y`
+
+func TestEveryFileRunsAloneUnderPsqlAndAgainAndAllOrNothing(t *testing.T) {
+	db := empty(t)
+	names, err := filepath.Glob("*.sql")
+	if err != nil || len(names) < 7 {
+		t.Fatal(names, err)
+	}
+	for _, name := range names {
+		text := file(t, name)
+		if !strings.HasPrefix(text, "\\set ON_ERROR_STOP 1\n") || !strings.HasSuffix(text, "\nCOMMIT;\n") {
+			t.Errorf("%s does not stop at an error, or is not one transaction", name)
+		}
+		before := mustPsql(t, db.OwnerURL, catalog)
+		broken := strings.TrimSuffix(text, "COMMIT;\n") + "SELECT 1/0;\nCOMMIT;\n"
+		if out, code := psql(t, db.OwnerURL, broken); code != 3 || !strings.Contains(out, "division by zero") {
+			t.Errorf("%s with an error: psql ended with %d: %s", name, code, out)
+		}
+		if mustPsql(t, db.OwnerURL, catalog) != before {
+			t.Errorf("%s with an error leaves something behind", name)
+		}
+		for range 2 {
+			if out, code := psql(t, db.OwnerURL, text); code != 0 || strings.Contains(out, "ERROR") || strings.Contains(out, "WARNING") {
+				t.Errorf("%s: psql ended with %d: %s", name, code, out)
+			}
+		}
+		mustPass(t, db.OwnerURL)
+	}
+}
+
+func TestAnOwnerWhoIsNoSuperuserCanMigrateAndRestore(t *testing.T) {
 	db := empty(t)
 	mustPsql(t, db.OwnerURL, `DO $$ BEGIN CREATE ROLE plain_owner LOGIN CREATEROLE PASSWORD 'p'; EXCEPTION WHEN duplicate_object THEN END $$;
 		ALTER DATABASE `+db.Name+` OWNER TO plain_owner;`)
@@ -69,6 +106,22 @@ func TestAnOwnerWhoIsNoSuperuserCanMigrate(t *testing.T) {
 		}
 	}
 	mustPass(t, owner)
+	// and restore: what a superuser dumped, by the login that owns no table but is a member of app.
+	someData(t, db.OwnerURL)
+	before, dump := mustPsql(t, db.OwnerURL, everything), filepath.Join(t.TempDir(), "dump")
+	if out, code := run(t, "", devstack.PostgresProgram(t, "pg_dump"), "-Fc", "--role=rosetree_backup", "-f", dump, db.OwnerURL); code != 0 {
+		t.Fatal(out)
+	}
+	mustPsql(t, db.OwnerURL, "DELETE FROM app.portfolios; DROP TABLE app.watchlists")
+	if out, code := run(t, "", devstack.PostgresProgram(t, "pg_restore"), "--clean", "--if-exists", "--no-owner", "--role=app", "--exit-on-error", "-d", owner, dump); code != 0 {
+		t.Fatal(out)
+	}
+	mustPass(t, owner)
+	if out, code := psql(t, owner, schema(t)); code != 0 {
+		t.Fatalf("psql after the restore ended with %d: %s", code, out)
+	}
+	mustPass(t, owner)
+	same(t, db.OwnerURL, before)
 }
 
 func TestRunningAgainTakesNoLockThatReadersFeel(t *testing.T) {

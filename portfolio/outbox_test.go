@@ -4,12 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
+
+// nothingPersonal is all that may go over Redis: whose portfolio is at which version since when.
+var nothingPersonal = regexp.MustCompile(`^\{"u":"[0-9a-f-]{36}","p":"[0-9a-f-]{36}","v":\d+(,"t":\d+)?\}$`)
 
 // listener counts how often each version is said on Redis.
 type listener struct {
@@ -27,6 +31,9 @@ func (w *world) listen() *listener {
 	l := &listener{said: map[news]int{}}
 	go func() {
 		for m := range sub.Channel() {
+			if !nothingPersonal.MatchString(m.Payload) {
+				w.t.Errorf("the news on Redis says more than it may: %s", m.Payload)
+			}
 			var n news
 			if json.Unmarshal([]byte(m.Payload), &n) == nil {
 				l.mu.Lock()
