@@ -22,7 +22,7 @@ cluster: ## three servers behind a balancer, a Redis Cluster and PostgreSQL, all
 	@bin/rosetree cluster $(ARGS)
 
 test: ## set up what is missing, then all checks: lint, browser, deploy, newest PostgreSQL, Go with the race detector
-	@.ci/setup servers compiler browser deploy pooler
+	@$(GO) test -race -exec true ./... >/dev/null 2>&1 & .ci/setup servers compiler browser deploy pooler; set_up=$$?; wait; exit $$set_up # compiles while packages are fetched; what fails here fails again below
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test-web
 	@$(MAKE) --no-print-directory test-deploy

@@ -105,15 +105,13 @@ func TestBcrypt_EverySpellingAndNothingElse(t *testing.T) {
 // differs by chance, so two must.
 func TestBcrypt_TheTimeOfAWrongPasswordDoesNotTellTheKindOfAccount(t *testing.T) {
 	s := newServer(t, sessionsOn)
-	const n = 20
+	const n = 12
 	kinds := []string{"unknown", "argon2", "bcrypt7", "bcrypt9"}
-	for i := range n {
-		for cost, kind := range map[int]string{0: "argon2", 7: "bcrypt7", 9: "bcrypt9"} {
+	for kind, hash := range map[string]string{"argon2": goodHash, "bcrypt7": bcryptOf(t, "2b", goodPassword, 7), "bcrypt9": bcryptOf(t, "2b", goodPassword, 9)} {
+		for i := range n {
 			email := fmt.Sprintf("%s-%d@example.test", kind, i)
 			s.seedUser(email, RoleUser)
-			if cost > 0 {
-				s.setHash(email, bcryptOf(t, "2b", goodPassword, cost))
-			}
+			s.setHash(email, hash)
 		}
 	}
 	if err := s.auth.lookForBcrypt(t.Context()); err != nil || s.auth.hashes.dearest.Load() != 9 {
