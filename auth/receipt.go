@@ -3,6 +3,8 @@ package auth
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -35,8 +37,9 @@ type Report struct {
 type ServerReport struct {
 	Server  string    `json:"server"`
 	Sockets int       `json:"sockets"`
-	Millis  float64   `json:"ms"`  // from the revocation to the last socket's end, by PostgreSQL's clock; without sockets: until the server knew
-	Via     string    `json:"via"` // how the server learnt of it: keyspace, feed, poll, sweep, local
+	Millis  float64   `json:"ms"`         // from the revocation to the last socket's end, by PostgreSQL's clock; without sockets: until the server knew
+	Each    []float64 `json:"sockets_ms"` // the same for each socket, the first of them where there are many
+	Via     string    `json:"via"`        // how the server learnt of it: keyspace, feed, poll, sweep, local
 	At      time.Time `json:"at"`
 }
 
@@ -44,6 +47,7 @@ const (
 	receiptPause = 25 * time.Millisecond // receipts of this time share one INSERT
 	endsLife     = time.Minute           // how long an end waits for its row in the ledger
 	maxReceipts  = 10_000
+	mostSockets  = 100 // of a receipt are told one by one
 )
 
 // receipts counts, for each row of the ledger, the sockets that this server closed for it. A socket may have been
@@ -56,6 +60,7 @@ type receipts struct {
 	log    *slog.Logger
 	met    *ledgerMetrics
 	wake   chan struct{}
+	recent *window // of the last minute, how long revocations took to close sockets here
 
 	mu   sync.Mutex
 	ends map[SessionID]ended // guarded by mu
@@ -64,10 +69,10 @@ type receipts struct {
 
 // ended is a session that ended on this server.
 type ended struct {
-	who     Principal
-	sockets int
-	heard   string
-	at      time.Time
+	who    Principal
+	closed []time.Time // each socket
+	heard  string
+	at     time.Time
 }
 
 // receipt is a ServerReport on its way into the database.
@@ -77,14 +82,14 @@ type receipt struct {
 }
 
 func newReceipts(rows Rows, server string, clock func(time.Time) time.Time, log *slog.Logger, met *ledgerMetrics) *receipts {
-	return &receipts{rows: rows, server: server, clock: clock, log: log, met: met, wake: make(chan struct{}, 1), ends: map[SessionID]ended{}}
+	return &receipts{rows: rows, server: server, clock: clock, log: log, met: met, wake: make(chan struct{}, 1), recent: newWindow(), ends: map[SessionID]ended{}}
 }
 
 // note remembers the end of a session's sockets.
-func (rc *receipts) note(p Principal, heard string, sockets int) {
+func (rc *receipts) note(p Principal, heard string, closed []time.Time) {
 	rc.mu.Lock()
 	defer rc.mu.Unlock()
-	rc.ends[p.Session] = ended{p, sockets, heard, time.Now()}
+	rc.ends[p.Session] = ended{p, closed, heard, time.Now()}
 }
 
 // sockets counts what this server closed for r, by whatever news.
@@ -92,7 +97,7 @@ func (rc *receipts) sockets(r *revocation) (sockets int) {
 	rc.mu.Lock()
 	defer rc.mu.Unlock()
 	for _, e := range rc.about(r) {
-		sockets += e.sockets
+		sockets += len(e.closed)
 	}
 	return sockets
 }
@@ -103,19 +108,25 @@ func (rc *receipts) issue(r *revocation, heard string) {
 	defer rc.mu.Unlock()
 	own := receipt{r.ID, ServerReport{Server: rc.server, Via: heard}}
 	last := time.Now()
+	var closed []time.Time
 	for _, e := range rc.about(r) {
-		if own.Sockets == 0 {
+		if len(closed) == 0 {
 			last, own.Via = e.at, e.heard
 		}
-		own.Sockets += e.sockets
+		closed = append(closed, e.closed...)
 		if e.at.After(last) {
 			last = e.at
 		}
 	}
-	took := max(rc.clock(last).Sub(r.At), 0)
-	own.Millis = float64(took.Microseconds()) / 1000
+	took := rc.since(r, last)
+	own.Sockets, own.Millis = len(closed), millis(took)
+	slices.SortFunc(closed, time.Time.Compare)
+	for _, at := range closed[:min(len(closed), mostSockets)] {
+		own.Each = append(own.Each, millis(rc.since(r, at)))
+	}
 	if own.Sockets > 0 {
 		rc.met.took.WithLabelValues(own.Via).Observe(took.Seconds())
+		rc.recent.record(false, took)
 	}
 	if r.ID != 0 && len(rc.out) < maxReceipts {
 		rc.out = append(rc.out, own)
@@ -125,6 +136,13 @@ func (rc *receipts) issue(r *revocation, heard string) {
 		}
 	}
 }
+
+// since is how long after r something happened, by PostgreSQL's clock.
+func (rc *receipts) since(r *revocation, at time.Time) time.Duration {
+	return max(rc.clock(at).Sub(r.At), 0)
+}
+
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // about are the ends that r explains. The caller holds mu.
 func (rc *receipts) about(r *revocation) []ended {
@@ -173,10 +191,23 @@ func (rc *receipts) forget(before time.Time) {
 	}
 }
 
-const insertReceipts = `INSERT INTO app.revocation_receipts (revocation_id, server, sockets, ms, via)
-	SELECT r.id, $2, t.sockets, t.ms, t.via FROM unnest($1::bigint[], $3::int[], $4::float8[], $5::text[]) AS t (id, sockets, ms, via)
+const insertReceipts = `INSERT INTO app.revocation_receipts (revocation_id, server, sockets, ms, socket_ms, via)
+	SELECT r.id, $2, t.sockets, t.ms, t.each::float8[], t.via
+	FROM unnest($1::bigint[], $3::int[], $4::float8[], $5::text[], $6::text[]) AS t (id, sockets, ms, each, via)
 	JOIN app.revocations r ON r.id = t.id
 	ON CONFLICT DO NOTHING`
+
+// arrayText is PostgreSQL's text of an array: receipts with different numbers of sockets fit in no array of arrays.
+func arrayText(all []float64) string {
+	text := []byte{'{'}
+	for i, f := range all {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = strconv.AppendFloat(text, f, 'f', -1, 64)
+	}
+	return string(append(text, '}'))
+}
 
 func (rc *receipts) write(ctx context.Context) error {
 	rc.mu.Lock()
@@ -186,12 +217,12 @@ func (rc *receipts) write(ctx context.Context) error {
 	if len(out) == 0 {
 		return nil
 	}
-	ids, sockets, ms, via := make([]int64, len(out)), make([]int32, len(out)), make([]float64, len(out)), make([]string, len(out))
+	ids, sockets, ms, each, via := make([]int64, len(out)), make([]int32, len(out)), make([]float64, len(out)), make([]string, len(out)), make([]string, len(out))
 	for i, o := range out {
-		ids[i], sockets[i], ms[i], via[i] = o.revocation, int32(o.Sockets), o.Millis, o.Via
+		ids[i], sockets[i], ms[i], each[i], via[i] = o.revocation, int32(o.Sockets), o.Millis, arrayText(o.Each), o.Via
 	}
 	var b pgx.Batch
-	b.Queue(insertReceipts, ids, rc.server, sockets, ms, via)
+	b.Queue(insertReceipts, ids, rc.server, sockets, ms, each, via)
 	err := rc.rows.Do(ctx, &b)
 	if err != nil { // they are still true: try again with the next ones
 		rc.mu.Lock()
@@ -219,10 +250,10 @@ func (rc *receipts) report(ctx context.Context, id int64) (Report, error) {
 		}
 		return rows.Err()
 	})
-	b.Queue(`SELECT server, sockets, coalesce(ms, 0)::float8, via, at FROM app.revocation_receipts WHERE revocation_id = $1 ORDER BY server`, id).
+	b.Queue(`SELECT server, sockets, coalesce(ms, 0)::float8, socket_ms, via, at FROM app.revocation_receipts WHERE revocation_id = $1 ORDER BY server`, id).
 		Query(func(rows pgx.Rows) (err error) {
 			rep.Servers, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (s ServerReport, err error) {
-				return s, row.Scan(&s.Server, &s.Sockets, &s.Millis, &s.Via, &s.At)
+				return s, row.Scan(&s.Server, &s.Sockets, &s.Millis, &s.Each, &s.Via, &s.At)
 			})
 			return err
 		})

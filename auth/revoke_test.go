@@ -114,7 +114,7 @@ func TestRevoke_ClosesOnEveryServerWithReceipts(t *testing.T) {
 	rep := one.report(receipt.ID, 2)
 	for _, s := range rep.Servers {
 		t.Logf("%+v", s)
-		if s.Sockets != 1 || s.Millis > 500 {
+		if s.Sockets != 1 || s.Millis > 500 || len(s.Each) != 1 || s.Each[0] > s.Millis {
 			t.Errorf("receipt of %s: %+v", s.Server, s)
 		}
 	}

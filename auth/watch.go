@@ -36,11 +36,11 @@ type watcher struct {
 	users    map[UserID]map[SessionID]*watched
 
 	// fixed before run
-	observe func(p Principal, heard string, sockets int) // told of every end
-	regain  func(context.Context, *redis.Client) error   // called before a Redis that was away is listened to again
-	probe   func(context.Context, *node) error           // may requests use this Redis again?
-	consult func(Principal) bool                         // does Redis decide whether p's session lives?
-	journal func()                                       // Redis holds a revocation that PostgreSQL does not have
+	observe func(p Principal, heard string, closed []time.Time) // told of every end, and when each socket was told
+	regain  func(context.Context, *redis.Client) error          // called before a Redis that was away is listened to again
+	probe   func(context.Context, *node) error                  // may requests use this Redis again?
+	consult func(Principal) bool                                // does Redis decide whether p's session lives?
+	journal func()                                              // Redis holds a revocation that PostgreSQL does not have
 }
 
 // watchConfig is how often the watcher asks. The zero value of a field means its default.
@@ -214,10 +214,12 @@ func (w *watcher) end(id SessionID, e End) (sockets int) {
 	now := s.now
 	w.mu.Unlock()
 
-	for _, sock := range told {
+	closed := make([]time.Time, len(told))
+	for i, sock := range told {
 		sock.tell(e)
+		closed[i] = time.Now() // nothing more goes to it
 	}
-	w.observe(now, e.Heard, len(told))
+	w.observe(now, e.Heard, closed)
 	w.met.ended.WithLabelValues(e.Heard, string(e.Reason)).Inc()
 	return len(told)
 }

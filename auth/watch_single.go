@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
@@ -14,7 +15,7 @@ import (
 func newWatcher(cfg watchConfig, rdb redis.UniversalClient, denied denials, log *slog.Logger, reg prometheus.Registerer) *watcher {
 	w := &watcher{cfg: cfg.withDefaults(), rdb: rdb, denied: denied, log: log, met: newWatchMetrics(reg),
 		reads: newReader(rdb), sessions: map[SessionID]*watched{}, users: map[UserID]map[SessionID]*watched{},
-		observe: func(Principal, string, int) {}, regain: func(context.Context, *redis.Client) error { return nil },
+		observe: func(Principal, string, []time.Time) {}, regain: func(context.Context, *redis.Client) error { return nil },
 		probe: func(context.Context, *node) error { return nil }, consult: func(p Principal) bool { return p.Via != ViaLegacy }, journal: func() {}}
 	w.reads.hint = w.answerHint
 	switch client := rdb.(type) {

@@ -107,5 +107,8 @@ func quantile(classes []int, total int, q float64) time.Duration {
 // ErrorRate is the share of authentications of the last minute, from 0 to 1, that failed because of this server.
 func (a *Auth) ErrorRate() float64 { return a.recent.health().ErrorRate / 100 }
 
+// RevokeP95 is the 95th percentile, over the last minute, of the time from a revocation to the last socket that it closed here; 0 where there was none.
+func (a *Auth) RevokeP95() time.Duration { return a.ends.receipts.recent.health().P95 }
+
 // LatencyP95 is the 95th percentile of session validations over the last minute.
 func (a *Auth) LatencyP95() time.Duration { return a.recent.health().P95 }

@@ -161,7 +161,8 @@ func New(cfg Config, d Deps) *Hub {
 	for _, o := range h.Operations() {
 		h.operations[o.Name] = o
 	}
-	for _, t := range d.Topics {
+	devices := Topic{Name: DevicesTopic, Personal: true, Now: func(context.Context, auth.Principal) ([]any, error) { return nil, nil }}
+	for _, t := range append(slices.Clone(d.Topics), devices) {
 		h.topics[t.Name] = &topic{Topic: t, followers: map[*subscription]struct{}{}, users: map[auth.UserID]map[*subscription]struct{}{}}
 	}
 	h.metrics = newMetrics(d.Registry, h)

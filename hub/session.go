@@ -115,6 +115,10 @@ func (c *conn) renew(token string) (auth.Principal, error) {
 	if stop := c.adopt(p, unwatch); stop != nil {
 		stop()
 	}
+	if p.Session != old.Session {
+		c.hub.tellSockets(old)
+		c.hub.tellSockets(p)
+	}
 	return p, nil
 }
 

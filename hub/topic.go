@@ -78,6 +78,14 @@ func (h *Hub) Follows(name string, user auth.UserID) bool {
 	return len(t.users[user]) > 0
 }
 
+// followers are the users who follow a personal topic here.
+func (h *Hub) followers(name string) []auth.UserID {
+	t := h.topics[name]
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Keys(t.users))
+}
+
 // hides says whether f's messages must wait; the caller holds c.mu.
 func (f *subscription) hides() bool {
 	if !f.t.Personal || !f.c.paused() {

@@ -206,6 +206,8 @@ type message struct {
 	Rejected                                      []struct{ Symbol, Code string }
 	Text                                          string
 	Until                                         *string
+	Event                                         string
+	Sockets                                       int
 }
 
 // until reads messages until one fits.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -63,6 +64,41 @@ func TestAlertsWatchlistsAndOwnPricesReachTheirOwnersSocketsAndNobodyElses(t *te
 	theirs.until("nothing of another user", func(m message) bool {
 		if text, _ := json.Marshal(m); m.Type == "alert" || m.Type == "alerts_seen" || m.Type == "alerts_changed" {
 			t.Errorf("bob hears %s", text)
+		}
+		return m.Type == "pong"
+	})
+}
+
+// What happens to a user's sessions is told to their own pages: begun, given another name, with another number of sockets, ended.
+func TestOwnSessionsAreFollowedOnTheSocketsOfTheirOwnerAlone(t *testing.T) {
+	h := newHouse(t)
+	root, ana, bob := h.admin("root@example.org"), h.register("ana@example.org"), h.register("bob@example.org")
+	mine, theirs := ana.socket(), bob.socket()
+	for _, s := range []*socket{mine, theirs} {
+		s.send(`{"id":1,"type":"subscribe","channel":"devices"}`)
+		s.typed("subscribed")
+	}
+	told := func(event string, sockets int) any {
+		return mine.until(event, func(m message) bool { return m.Type == "device" && m.Event == event && m.Sockets == sockets }).ID
+	}
+	other := h.login("ana@example.org")
+	id := told("started", 0)
+	open := other.socket()
+	if told("sockets", 1) != id {
+		t.Error("the socket is another session's")
+	}
+	ana.call("PATCH", fmt.Sprintf("/api/auth/sessions/%v", id), map[string]any{"name": "The old laptop"}, 200, nil)
+	told("renamed", 0)
+	root.call("DELETE", fmt.Sprintf("/api/admin/sessions/%v", id), map[string]any{"reason": "a test"}, 200, nil)
+	if told("ended", 0) != id {
+		t.Error("another session ended")
+	}
+	open.closed()
+	told("sockets", 0)
+	theirs.send(`{"id":5,"type":"ping"}`)
+	theirs.until("nothing of another user", func(m message) bool {
+		if m.Type == "device" {
+			t.Errorf("bob hears %+v", m)
 		}
 		return m.Type == "pong"
 	})

@@ -95,7 +95,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, ready func(address
 	})
 	callers.CountSockets = sockets.Sockets
 	market.FollowDemand(sockets.Watched, portfolios.Held)
-	followAdmin(callers, sockets)
+	followCallers(callers, sockets)
 	followUsers(market, portfolios, db, sockets)
 	operations = append(operations, sockets.Operations()...)
 

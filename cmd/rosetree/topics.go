@@ -36,9 +36,12 @@ func adminTopics(callers *auth.Auth) []hub.Topic {
 	}
 }
 
-// followAdmin tells those who follow.
-func followAdmin(callers *auth.Auth, sockets *hub.Hub) {
-	callers.OnSession = func(n auth.SessionNews) { sockets.Publish(sessionsTopic, sessionMessage{"session", n}) }
+// followCallers tells those who follow sessions and switches, and each user of their own sessions.
+func followCallers(callers *auth.Auth, sockets *hub.Hub) {
+	callers.OnSession = func(n auth.SessionNews) {
+		sockets.Publish(sessionsTopic, sessionMessage{"session", n})
+		sockets.TellDevices(n, callers.Owns)
+	}
 	callers.OnSwitch = func(s auth.RolloutState) { sockets.Publish(rolloutTopic, rolloutMessage{"rollout", s}) }
 }
 

@@ -12,7 +12,9 @@ function step(by) {
   const rows = /** @type {HTMLElement[]} */ ([...document.querySelectorAll('tr[data-row]')]);
   if (!rows.length) return;
   const at = rows.findIndex((r) => r.contains(document.activeElement));
-  rows[Math.max(0, Math.min(rows.length - 1, at < 0 ? 0 : at + by))].focus();
+  const to = rows[Math.max(0, Math.min(rows.length - 1, at < 0 ? 0 : at + by))];
+  for (const r of rows) r.tabIndex = r === to ? 0 : -1; // Tab comes back to the row that one was on
+  to.focus();
 }
 
 /** The keys that work everywhere, except while typing. */

@@ -232,12 +232,14 @@ export class Rosetree extends Emitter {
     if (this.state !== 'live' && this.state !== 'stalled') return;
     this.#send({ type: 'suspend' });
     this.#set('suspended');
+    this.#startBeat(10000);
   }
 
   resume() {
     if (this.state !== 'suspended') return;
     this.#send({ type: 'resume' });
     this.#set('live');
+    this.#startBeat(1000);
   }
 
   /** Closes for good. */
@@ -266,7 +268,9 @@ export class Rosetree extends Emitter {
     ws.onmessage = (/** @type {any} */ e) => gen === this.#gen && this.#receive(JSON.parse(e.data));
     ws.onclose = (/** @type {any} */ e) => gen === this.#gen && this.#closed(gen, e.code, e.reason ?? '');
     ws.onerror = () => {};
-    this.#startBeat();
+    this.heardAt = Date.now();
+    this.#pingAt = 0;
+    this.#startBeat(1000);
   }
 
   /** @param {number} gen @param {number} code @param {string} reason */
@@ -397,15 +401,17 @@ export class Rosetree extends Emitter {
 
   // ---- life: silence, sleep, hidden pages
 
-  #startBeat() {
-    this.heardAt = this.#beatAt = Date.now();
-    this.#pingAt = 0;
-    this.#beat = setInterval(() => this.#beatOnce(), 1000);
+  /** @param {number} every milliseconds: seldom while suspended, when only the server's heartbeats come */
+  #startBeat(every) {
+    clearInterval(this.#beat);
+    this.#beatAt = Date.now();
+    this.#beat = setInterval(() => this.#beatOnce(every), every);
     this.#beat.unref?.();
   }
 
-  #beatOnce() {
-    const now = Date.now(), slept = now - this.#beatAt > 10000, silent = now - this.heardAt;
+  /** @param {number} every */
+  #beatOnce(every) {
+    const now = Date.now(), slept = now - this.#beatAt > every + 9000, silent = now - this.heardAt;
     this.#beatAt = now;
     const throttled = typeof document !== 'undefined' && document.hidden; // a hidden page's timers may come once a minute
     const quiet = this.state === 'suspended' || throttled; // then only the server's heartbeats come

@@ -1,4 +1,4 @@
-import { Dialog, Field, Icon, Menu, Toasts, Trouble, useForm } from './ui.js';
+import { Dialog, Field, Icon, Menu, Toasts, Trouble, useForm, whileShown } from './ui.js';
 import { post, stepUp } from './api.js';
 import { client, conn, deadline, ended, endedAt, heardAt, logOut, me, newBuild, notices, retryAt, rtt, stayIn, unseen } from './live.js';
 import { isDark, nextTheme, set, settings } from './settings.js';
@@ -16,8 +16,7 @@ function useSecond(on = true) {
   const [, turn] = useState(0);
   useEffect(() => {
     if (!on) return;
-    const t = setInterval(() => turn((n) => n + 1), 1000);
-    return () => clearInterval(t);
+    return whileShown(1000, () => turn((n) => n + 1));
   }, [on]);
 }
 

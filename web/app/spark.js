@@ -1,9 +1,11 @@
 import { client, conn } from './live.js';
 import { settings } from './settings.js';
+import { whileShown } from './ui.js';
 import { html, signal, useEffect, useRef } from './vendor/preact.js';
 
-// The last sixty minutes of each symbol, a point every five seconds; as much as this page and the candles know.
-const MINUTES = 60, STEP = 5000;
+// The last sixty minutes of each symbol, as much as this page and the candles know: a point every five seconds at first, and a
+// point a minute once there are as many as the line has room for.
+const MINUTES = 60;
 
 /** @type {Map<string, number[][]>} */ const kept = new Map();
 const turn = signal(0);
@@ -12,13 +14,13 @@ const turn = signal(0);
 export function seen(symbol, p) {
   if (!Number.isFinite(p)) return;
   const line = kept.get(symbol) ?? [], now = Date.now(), last = line.at(-1);
-  if (last && now - last[0] < STEP) last[1] = p;
+  if (last && now - last[0] < (line.length < MINUTES ? 5000 : 60000)) last[1] = p;
   else line.push([now, p]);
   while (line.length && now - line[0][0] > MINUTES * 60000) line.shift();
   kept.set(symbol, line);
 }
 
-setInterval(() => { if (!document.hidden && kept.size) turn.value++; }, 5000);
+whileShown(5000, () => { if (kept.size) turn.value++; });
 
 /** @type {Set<string>} */ const asked = new Set();
 

@@ -80,6 +80,19 @@ export function Menu({ label, children, kind = 'btn quiet slim', title, left }) 
 export const Segments = ({ value, options, onChange, label }) => html`<div class="seg" role="group" aria-label=${label}>
   ${options.map((o) => (Array.isArray(o) ? o : [o, o])).map(([v, text]) => html`<button type="button" key=${v} aria-pressed=${v === value ? 'true' : 'false'} onClick=${() => onChange(v)}>${text}</button>`)}</div>`;
 
+/** Calls fn every so many milliseconds while the page is on screen, and at once when it comes back to it: a hidden page wakes nobody. @param {number} ms @param {() => void} fn @returns {() => void} ends it */
+export function whileShown(ms, fn) {
+  let t = 0;
+  const turn = () => {
+    clearInterval(t);
+    if (!document.hidden) t = window.setInterval(fn, ms);
+  };
+  const back = () => { turn(); if (!document.hidden) fn(); };
+  turn();
+  document.addEventListener('visibilitychange', back);
+  return () => { clearInterval(t); document.removeEventListener('visibilitychange', back); };
+}
+
 const toasts = signal(/** @type {{id:number, text:string, action?:string, run?:() => void}[]} */ ([]));
 let toastIds = 0;
 
@@ -126,7 +139,7 @@ export function useAsked(ask, deps) {
     ask().then((data) => mine && setState({ data, error: null }), (error) => mine && setState((s) => ({ ...s, error })));
     return () => { mine = false; };
   }, [...deps, turn]);
-  return { ...state, again: () => setTurn((n) => n + 1), put: (/** @type {any} */ data) => setState({ data, error: null }) };
+  return { ...state, again: () => setTurn((n) => n + 1), put: (/** @type {any} */ data) => setState({ data, error: null }), change: (/** @type {(data:any) => any} */ fn) => setState((s) => (s.data ? { ...s, data: fn(s.data) } : s)) };
 }
 
 /** A component that is loaded when it is first drawn, or when early() asks for it: offline nothing can be loaded any more. @param {() => Promise<any>} load */

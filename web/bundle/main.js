@@ -1,1 +1,1 @@
-import"./chunk-3TFJ7BBS.js";
+import"./chunk-LJDGQAMP.js";

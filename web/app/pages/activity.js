@@ -6,7 +6,7 @@ import { day, money, price, quantity } from '../format.js';
 import { current, open, portfolios, version } from '../portfolio.js';
 import { AddTransaction } from './add.js';
 import { types } from './types.js';
-import { Import } from './import.js';
+import { Import, Progress, followImports } from './import.js';
 import { parse } from '../entry.js';
 import { html, useEffect, useRef, useState } from '../vendor/preact.js';
 
@@ -21,7 +21,7 @@ export default function Activity() {
   const [editing, edit] = useState(/** @type {any} */ (null));
   const [importing, setImporting] = useState(location.search === '?import');
   const first = useAsked(async () => (id ? get(url(`/api/portfolios/${id}/transactions`, filter)) : null), [id, filter, version.value]);
-  useEffect(() => { document.title = 'Activity · Rosetree'; }, []);
+  useEffect(() => { document.title = 'Activity · Rosetree'; return followImports(); }, []);
   useEffect(() => setPages([]), [first.data]);
   const next = (pages.at(-1) ?? first.data)?.next;
   const more = async () => setPages([...pages, await get(url(`/api/portfolios/${id}/transactions`, { ...filter, cursor: next }))]);
@@ -37,7 +37,7 @@ export default function Activity() {
       <button type="button" class="btn" onClick=${() => setImporting(true)}><${Icon} name="upload" size="16" />Import</button>
       <${Menu} kind="btn" label=${html`Export<${Icon} name="down" size="14" />`}><a href=${`/api/portfolios/${id}/export?format=csv`} download>CSV, for spreadsheets</a><a href=${`/api/portfolios/${id}/export?format=json`} download>JSON, without loss</a><//>
       <button type="button" class="btn primary" data-key="add" onClick=${() => edit({})}><${Icon} name="plus" size="16" />Add</button></div>
-    <${Quick} id=${id} done=${first.again} />
+    ${!importing && html`<${Progress} portfolio=${id} />`}<${Quick} id=${id} done=${first.again} />
     <section class="card" aria-labelledby="ledger"><header><h2 id="ledger">Ledger</h2><span class="grow"></span>
         <input type="search" class="search" placeholder="Symbol  /" aria-label="Only this symbol" value=${filter.symbol} onChange=${(/** @type {any} */ e) => setFilter({ ...filter, symbol: e.target.value.trim().toUpperCase() })} />
         <select class="slim" aria-label="Only this type" value=${filter.type} onChange=${(/** @type {any} */ e) => setFilter({ ...filter, type: e.target.value })}><option value="">All types</option>${types.map(([k, text]) => html`<option key=${k} value=${k}>${text}</option>`)}</select></header>

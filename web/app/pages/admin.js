@@ -4,9 +4,10 @@ import { Sessions } from './admin/sessions.js';
 import { Rollout } from './admin/rollout.js';
 import { Audit } from './admin/audit.js';
 import { Notices } from './admin/notices.js';
+import { Parts } from './admin/health.js';
 import { html, useEffect, useState } from '../vendor/preact.js';
 
-const tabs = /** @type {[string, any][]} */ ([['Sessions', Sessions], ['Rollout', Rollout], ['Audit', Audit], ['Notices', Notices]]);
+const tabs = /** @type {[string, any][]} */ ([['Sessions', Sessions], ['Rollout', Rollout], ['Audit', Audit], ['Notices', Notices], ['Health', Parts]]);
 
 export default function Admin() {
   const [tab, setTab] = useState(() => Math.max(0, tabs.findIndex(([name]) => `#${name.toLowerCase()}` === location.hash)));

@@ -1,6 +1,6 @@
-import { Delta, Icon, Menu, narrow } from '../ui.js';
+import { Delta, Icon, Menu, narrow, whileShown } from '../ui.js';
 import { ago, direction, float, money, percent, price, quantity, time } from '../format.js';
-import { base, dayPercent, pause, paused, profit, rows, symbols, totals, weight } from '../portfolio.js';
+import { base, current, dayPercent, pause, paused, profit, rows, symbols, totals, weight } from '../portfolio.js';
 import { set, settings } from '../settings.js';
 import { Spark, seen } from '../spark.js';
 import { adding, shown } from '../nav.js';
@@ -69,8 +69,8 @@ function Card({ symbol }) {
   const look = settings.value;
   const tick = useTick(h ?? { symbol });
   if (!h) return null;
-  return html`<li data-look=${look.hide ? 'hidden' : undefined} data-row-card=${symbol}><button type="button" onClick=${() => { shown.value = symbol; }}><b>${h.symbol}</b><span class="soft small">${h.name}</span></button>
-    <${Spark} symbol=${symbol} /><div class="num"><b>${money(base(h), currency())}</b><span><${Delta} v=${dayPercent(h)}>${percent(dayPercent(h))}<//></span><span class=${`sr tick${tick}`}>${price(h.price, symbol)}</span></div></li>`;
+  return html`<li class=${h.freshness} data-look=${look.hide ? 'hidden' : undefined} data-row-card=${symbol}><button type="button" onClick=${() => { shown.value = symbol; }}><b>${h.symbol}</b><span class="soft small">${h.name}</span></button>
+    <${Spark} symbol=${symbol} /><div class="num"><b>${money(base(h), currency())}</b><span><${Delta} v=${dayPercent(h)}>${percent(dayPercent(h))}<//></span>${age(h)}<span class=${`sr tick${tick}`}>${price(h.price, symbol)}</span></div></li>`;
 }
 
 const filter = signal('');
@@ -101,11 +101,10 @@ function useOrder() {
     if (!names) return put([]);
     put(sorted(names));
     if (!columns.find((c) => c.key === sort.replace('-', ''))?.live) return;
-    const t = setInterval(() => !inside.pointer && !inside.focus && !paused.peek() && put((old) => {
+    return whileShown(5000, () => !inside.pointer && !inside.focus && !paused.peek() && put((old) => {
       const next = sorted(names);
       return next.join() === old.join() ? old : next;
-    }), 5000);
-    return () => clearInterval(t);
+    }));
   }, [names, sort, group, text]);
   return order;
 }
@@ -147,4 +146,5 @@ export function Holdings() {
 }
 
 const Nothing = () => html`<div class="empty"><ol class="steps"><li>Add your first purchase, or import a file from your broker.</li><li>Its price appears here at once, and moves with the market.</li><li>Open this page on another device: it shows the same.</li></ol>
-  <div class="row"><button type="button" class="btn primary" onClick=${() => { adding.value = {}; }}>Add a transaction</button><a class="btn" href="/activity?import">Import a file</a></div></div>`;
+  <div class="row"><button type="button" class="btn primary" onClick=${() => { adding.value = {}; }}>Add a transaction</button><a class="btn" href="/activity?import">Import a file</a>
+    <button type="button" class="btn" onClick=${() => import('./demo.js').then((m) => m.demo(current.peek() ?? ''))}>Try demo data</button></div></div>`;

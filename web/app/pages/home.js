@@ -1,4 +1,4 @@
-import { Delta, Dialog, Field, Icon, Menu, Segments, Trouble, later, useAsked, useForm } from '../ui.js';
+import { Delta, Dialog, Field, Icon, Menu, Segments, Trouble, later, useAsked, useForm, whileShown } from '../ui.js';
 import { float, money, percent, time } from '../format.js';
 import { client } from '../live.js';
 import { create, current, load, open, paintedAt, portfolios, summary, symbols, totals, trouble, version } from '../portfolio.js';
@@ -39,7 +39,7 @@ function NewPortfolio() {
   const form = useForm(async ({ name, base_currency }) => { await create(name, base_currency); close(); });
   return html`<${Dialog} title="New portfolio" close=${close}><form class="stack" onSubmit=${form.submit}>
     <${Field} label="Name" name="name" required maxlength="80" autofocus error=${form.error} />
-    <${Field} label="Base currency" name="base_currency" required value="USD" pattern="[A-Z]{3}" maxlength="3" hint="Three letters: USD, EUR, GBP …" error=${form.error} />
+    <${Field} label="Base currency" name="base_currency" required defaultValue="USD" pattern="[A-Z]{3}" maxlength="3" hint="Three letters: USD, EUR, GBP …" error=${form.error} />
     <${Trouble} error=${form.error} fields=${['name', 'base_currency']} />
     <div class="foot"><button class="btn primary" disabled=${form.busy}>Create</button></div></form><//>`;
 }
@@ -116,10 +116,7 @@ function Curve({ range, setRange }) {
 function Allocation() {
   const [by, setBy] = useState('class'), id = current.value;
   const asked = useAsked(async () => (id && symbols.value?.length ? client.call('portfolio.allocation', { portfolio: id, by }) : null), [id, by, version.value, !!symbols.value]);
-  useEffect(() => {
-    const t = setInterval(() => !document.hidden && asked.again(), 30000);
-    return () => clearInterval(t);
-  }, []);
+  useEffect(() => whileShown(30000, asked.again), []);
   const all = (asked.data?.slices ?? []).filter((/** @type {any} */ s) => float(s.weight) > 0);
   if (!all.length) return null;
   const parts = all.length > 8 ? [...all.slice(0, 7), { key: 'others', name: `${all.length - 7} others`, weight: all.slice(7).reduce((/** @type {number} */ sum, /** @type {any} */ s) => sum + float(s.weight), 0) }] : all;

@@ -2,13 +2,31 @@ import { Dialog, Trouble, toast, useAsked } from '../ui.js';
 import { api, url } from '../api.js';
 import { client } from '../live.js';
 import { count, day, quantity, time } from '../format.js';
-import { html, useState } from '../vendor/preact.js';
+import { html, signal, useState } from '../vendor/preact.js';
 
 const colours = /** @type {Record<string, string>} */ ({ new: 'good', invalid: 'bad', skipped: 'warn' });
 const SHOWN = 500; // rows of the report; the counts above it are of all
 
 /** @param {string} portfolio @param {string} id @param {() => void} done */
 const undo = (portfolio, id, done) => client.call('import.undo', { portfolio, import: id }).then(() => { toast('Import undone'); done(); }, (e) => toast(e.message));
+
+/** Long imports of this person that are under way, by their run, whichever window or device began them. */
+const running = signal(/** @type {Map<string, any>} */ (new Map()));
+
+/** @returns {() => void} */
+export function followImports() {
+  const off = [client.follow('imports'), client.on('welcome', () => { running.value = new Map(); }), client.on('import', (m) => {
+    const next = new Map(running.value).set(m.run, m);
+    if (m.phase === 'done' || m.phase === 'failed') next.delete(m.run);
+    running.value = next;
+  })];
+  return () => { off.forEach((f) => f()); running.value = new Map(); };
+}
+
+/** How far they are. @param {{portfolio:string|null}} p */
+export const Progress = ({ portfolio }) => [...running.value.values()].filter((m) => m.portfolio === portfolio).map((m) => html`<div class="card pad progress" key=${m.run} data-phase=${m.phase}>
+  <p><b>${m.dry_run ? 'Trying a file' : 'Importing'}</b> <span class="soft">· ${m.phase === 'checking' ? 'looking at' : 'writing'} row ${count(m.done)} of ${count(m.total)}</span></p>
+  <progress max=${m.total || 1} value=${m.done} aria-label=${m.phase === 'checking' ? 'Rows looked at' : 'Rows written'}></progress></div>`);
 
 /** Reads a file twice: first to show what would happen to each row, then for good. @param {{portfolio:string, close:() => void, done:() => void}} p */
 export function Import({ portfolio, close, done }) {
@@ -44,6 +62,7 @@ export function Import({ portfolio, close, done }) {
   return html`<${Dialog} title="Import" close=${close}>
     <div class="field"><label for="file">A CSV or JSON file, as your broker or another tracker exports it</label><input id="file" type="file" accept=".csv,.json,.xml,.txt" onChange=${chosen} /></div>
     <${Trouble} error=${error} />
+    ${busy && html`<${Progress} portfolio=${portfolio} />`}
     ${report && html`<${Report} report=${report} fresh=${fresh} name=${file?.name ?? ''} />`}
     ${report?.invalid > 0 && html`<label class="check"><input type="checkbox" checked=${skip} onChange=${(/** @type {any} */ e) => setSkip(e.target.checked)} />Leave out the ${count(report.invalid)} rows that cannot be taken</label>`}
     ${!report && html`<${Earlier} list=${earlier.data?.imports ?? []} undo=${(/** @type {string} */ id) => undo(portfolio, id, () => { earlier.again(); done(); })} />`}

@@ -1,6 +1,6 @@
-import { Dialog, Field, Icon, Trouble, toast, useAsked, useForm } from '../ui.js';
+import { Dialog, Field, Icon, Trouble, toast, useAsked, useForm, whileShown } from '../ui.js';
 import { api, get } from '../api.js';
-import { logOut } from '../live.js';
+import { client, logOut } from '../live.js';
 import { ago, time } from '../format.js';
 import { html, useEffect, useState } from '../vendor/preact.js';
 
@@ -20,9 +20,12 @@ export default function Sessions() {
   const [renaming, rename] = useState(/** @type {Session|null} */ (null));
   useEffect(() => {
     document.title = 'Sessions · Rosetree';
-    const t = setInterval(asked.again, 10000);
-    return () => clearInterval(t);
+    const off = [client.follow('devices'), client.on('device', (n) => (n.event === 'sockets' ? counted(n) : asked.again())),
+      client.on('state', (s) => s === 'live' && asked.again()), // after a gap nobody knows what was missed
+      whileShown(60000, asked.again)]; // when last seen, and what began by way of another server
+    return () => off.forEach((f) => f());
   }, []);
+  const counted = (/** @type {any} */ n) => asked.change((/** @type {any} */ d) => ({ ...d, sessions: d.sessions.map((/** @type {Session} */ s) => (s.id === n.id ? { ...s, sockets: n.sockets } : s)) }));
   const end = async (/** @type {string} */ path, /** @type {string} */ said) => {
     await api('DELETE', path).then(() => toast(said), (/** @type {any} */ e) => toast(e.message));
     asked.again();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import { browser, demo, logIn, modes, page, quiet, redis, tidy } from './harness.mjs';
+import { browser, demo, logIn, modes, page, quiet, redis, register, shot, tidy } from './harness.mjs';
 
 /** @type {Awaited<ReturnType<typeof demo>>} */ let d;
 /** @type {import('playwright-core').Browser} */ let b;
@@ -78,7 +78,9 @@ test('the console finds a session and ends all of a user; the receipt counts its
   await admin.click('dialog button.primary');
   for (const p of [user, again]) await p.waitForSelector('dialog[role=alertdialog]:has-text("by an administrator")');
   await admin.waitForSelector('[role=log] li:has-text("2 sessions")');
-  await admin.waitForSelector('[role=log] li:has-text("sockets closed (")');
+  await admin.waitForSelector('[role=log] li:has-text("server "):has-text("2 sockets closed (")');
+  for (const socket of ['socket 1 on', 'socket 2 on']) assert.match((await admin.locator('[role=log] li li', { hasText: socket }).textContent()) ?? '', /closed \(\d+\.\d ms\)/);
+  await shot(admin, 'admin-receipt-light');
   quiet(user);
   quiet(admin);
 });
@@ -97,6 +99,48 @@ test('a lockdown closes everyone but administrators, and says so', async () => {
   assert.equal(await admin.getAttribute('.pill', 'data-state'), 'live');
   await turn('over');
   quiet(user);
+  quiet(admin);
+});
+
+test('the list of own devices is live: a log-in, a name, windows that open and close, and an end, without a reload', async () => {
+  const user = { email: `dan-${Date.now()}@example.com`, password: 'a sentence is the best password' };
+  const here = await page(await b.newContext(modes.light));
+  await register(here, d.url, user);
+  await here.goto(`${d.url}/sessions`);
+  await here.waitForSelector('.device');
+  await here.waitForSelector('.pill[data-state=live]');
+  let asked = 0;
+  here.on('request', (r) => { if (r.url().endsWith('/api/auth/sessions')) asked++; });
+  const there = await as(user), others = here.locator('.device:not(:has-text("This device"))');
+  await others.waitFor();
+  const windows = (/** @type {number} */ n) => others.locator(`dl:has-text("Open windows${n}")`).waitFor();
+  await windows(1);
+  const second = await there.context().newPage();
+  await second.goto(`${d.url}/sessions`);
+  await windows(2);
+  await second.locator('.device', { hasText: 'This device' }).locator('button[aria-label^=Rename]').click();
+  await second.fill('dialog [name=name]', 'The other one');
+  await second.click('dialog button.primary');
+  await here.locator('.device:has-text("The other one")').waitFor();
+  await second.close();
+  await windows(1);
+  assert.ok(asked <= 4, `the list was asked for ${asked} times: when something began or was renamed, and not by the clock`);
+  const id = await others.getAttribute('data-session');
+  const admin = await as(d.user('admin'));
+  assert.equal(await admin.evaluate((i) => fetch(`/api/admin/sessions/${i}`, { method: 'DELETE', headers: { 'Content-Type': 'application/json' }, body: '{"reason":"test"}' }).then((r) => r.status), id), 200);
+  await others.waitFor({ state: 'detached' });
+  await here.waitForSelector('section:has-text("Recently ended") td:has-text("The other one")');
+  quiet(here);
+});
+
+test('the audit log grows while it is looked at, and the console says how the parts are', async () => {
+  const admin = await as(d.user('admin'));
+  await console_(admin, 'audit');
+  await admin.waitForSelector('tbody tr');
+  const user = await as(d.user());
+  await admin.waitForSelector(`tbody tr:has-text("login"):has-text("${await user.evaluate(() => fetch('/api/auth/status').then((r) => r.json()).then((s) => s.session.id.slice(-10)))}")`);
+  await admin.click('[role=tab]:has-text("Health")');
+  await admin.waitForSelector('.parts li:has-text("Database"):has-text("working")');
   quiet(admin);
 });
 

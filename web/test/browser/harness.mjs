@@ -56,6 +56,9 @@ export const modes = /** @type {Record<string, import('playwright-core').Browser
   phone: { colorScheme: 'light', viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 },
 });
 
+/** How long a test waits for what it waits for: on a starved machine all of it comes, only late. */
+export const PATIENCE = 40_000;
+
 /** What each page complained of: console errors, exceptions, breaches of the policy. @type {Map<import('playwright-core').Page, {text:string}[]>} */
 const complaints = new Map();
 
@@ -65,7 +68,7 @@ const complaints = new Map();
  */
 export async function page(context) {
   const p = await context.newPage();
-  p.setDefaultTimeout(10_000);
+  p.setDefaultTimeout(PATIENCE);
   /** @type {{text:string}[]} */ const list = [];
   complaints.set(p, list);
   p.on('console', (m) => m.type() === 'error' && list.push({ text: `console: ${m.text()} (${m.location().url})` }));
@@ -87,7 +90,17 @@ export async function logIn(p, url, user) {
   await p.fill('[name=email]', user.email);
   await p.fill('[name=password]', user.password);
   await p.click('form button.primary');
-  await p.waitForSelector('[data-row], [data-row-card], .steps', { timeout: 20_000 });
+  await p.waitForSelector('[data-row], [data-row-card], .steps', { timeout: PATIENCE });
+}
+
+/** A new account, logged in with its steps on screen. @param {import('playwright-core').Page} p @param {string} url @param {{email:string, password:string}} user */
+export async function register(p, url, user) {
+  await p.goto(`${url}/login`);
+  await p.click('text=Create an account');
+  await p.fill('[name=email]', user.email);
+  await p.fill('[name=password]', user.password);
+  await p.click('form button.primary');
+  await p.waitForSelector('.steps');
 }
 
 /** @param {import('playwright-core').Page} p @param {string} name */
@@ -102,16 +115,22 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 export async function accessible(p, where) {
   await p.evaluate(axe);
   const found = await p.evaluate(async () => {
-    const result = await /** @type {any} */ (globalThis).axe.run(document, { resultTypes: ['violations'] });
+    const dialog = [...document.querySelectorAll('dialog[open]')].at(-1); // what lies behind it is not to be used, and is looked at without it
+    const result = await /** @type {any} */ (globalThis).axe.run(dialog ?? document, { resultTypes: ['violations'] });
     return result.violations.map((/** @type {any} */ v) => `${v.id}: ${v.help}: ${v.nodes.slice(0, 3).map((/** @type {any} */ n) => `${n.target} ${n.any[0]?.message ?? ''}`).join(' | ')}`);
   });
   assert.deepEqual(found, [], `axe on ${where}`);
 }
 
 /** The live figures: resolves once the text of a selector has changed. @param {import('playwright-core').Page} p @param {string} selector */
-export async function moves(p, selector, timeout = 10_000) {
+export async function moves(p, selector, timeout = PATIENCE) {
   const before = await p.textContent(selector);
   await p.waitForFunction(([s, was]) => document.querySelector(s ?? '')?.textContent !== was, [selector, before], { timeout });
+}
+
+/** Waits for what no page shows. @param {() => boolean} holds @param {string} what */
+export async function until(holds, what) {
+  for (const end = Date.now() + PATIENCE; !holds(); await new Promise((r) => setTimeout(r, 50))) assert.ok(Date.now() < end, `in vain: ${what}`);
 }
 
 /** For afterEach: what a test left open is what it failed on, so it is photographed before it is closed. @param {import('playwright-core').Browser} b @param {string} name */

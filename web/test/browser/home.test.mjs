@@ -61,9 +61,12 @@ test('hidden amounts are not in the page; prices and percentages stay', async ()
 
 test('pause holds every figure still, and the space key resumes', async () => {
   await home();
+  const other = await p.context().newPage();
+  await other.goto(d.url);
+  await other.waitForSelector('[data-row]');
   await p.click('button:has-text("Pause")');
   const still = await p.textContent('tbody');
-  await p.waitForTimeout(2500);
+  for (let n = 0; n < 3; n++) await moves(other, 'tbody'); // what the paused page was sent too
   assert.equal(await p.textContent('tbody'), still);
   await p.locator('h1').first().click();
   await p.keyboard.press('Space');

@@ -15,6 +15,30 @@ after(async () => {
 
 const rows = ['Date,Code,DataSource,Currency,Price,Quantity,Action,Fee,Note', '2025-01-06,AAPL,YAHOO,USD,101.5,2,buy,1,one', '2025-02-03,MSFT,YAHOO,USD,20.25,3,buy,1,two'];
 
+test('a long import says how far it is, also in another window', async () => {
+  const p = await page(await b.newContext(modes.light));
+  await logIn(p, d.url, d.user('user', 1));
+  const other = await page(p.context());
+  for (const each of [p, other]) {
+    await each.goto(`${d.url}/activity`);
+    await each.waitForSelector('tbody tr[data-row]');
+    await each.waitForSelector('.pill[data-state=live]');
+    await each.evaluate(() => {
+      /** @type {Set<string>} */ const seen = /** @type {any} */ (globalThis).phases = new Set();
+      new MutationObserver(() => { for (const e of document.querySelectorAll('.progress')) seen.add(`${e.getAttribute('data-phase')} of ${e.querySelector('progress')?.max}`); }).observe(document.body, { childList: true, subtree: true, attributes: true });
+    });
+  }
+  const many = Array.from({ length: 6000 }, () => '2025-01-06,AAPL,YAHOO,USD,101.5,1,buy,0,');
+  await p.click('button:has-text("Import")');
+  await p.setInputFiles('#file', { name: 'many.csv', mimeType: 'text/csv', buffer: Buffer.from(`${[rows[0], ...many].join('\n')}\n`) });
+  await p.waitForSelector('dialog [role=status]:has-text("6,000 new")');
+  for (const each of [p, other]) {
+    await each.waitForFunction(() => /** @type {any} */ (globalThis).phases.has('checking of 6000'));
+    await each.waitForSelector('.progress', { state: 'detached' });
+    quiet(each);
+  }
+});
+
 test('a file is tried first, taken then, known the second time, and undone; the export has what is there', async () => {
   const p = await page(await b.newContext(modes.light));
   await logIn(p, d.url, d.user());

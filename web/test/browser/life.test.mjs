@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { chromium } from 'playwright-core';
-import { browser, browserPath, demo, flags, logIn, modes, moves, page, quiet, tidy } from './harness.mjs';
+import { browser, browserPath, demo, flags, logIn, modes, moves, page, quiet, register, tidy, until } from './harness.mjs';
 
 // What happens to a page in its life: its line stalls, closes and sleeps, its session nears its end, its browser is closed, its server is replaced.
 
@@ -39,11 +39,10 @@ async function wired(n = 0) {
 
 /** Live again, on a new socket, in the same page. @param {{p:import('playwright-core').Page, line:{sockets:any[]}}} w @param {number} before */
 async function again({ p, line }, before) {
-  await p.waitForFunction(() => document.querySelector('.pill')?.getAttribute('data-state') === 'live', null, { timeout: 30_000 });
-  for (const until = Date.now() + 20_000; line.sockets.length === before && Date.now() < until;) await p.waitForTimeout(50);
-  assert.ok(line.sockets.length > before, 'another socket was opened');
-  await p.waitForSelector('.pill[data-state=live]', { timeout: 30_000 });
-  await moves(p, '.total', 30_000);
+  await p.waitForFunction(() => document.querySelector('.pill')?.getAttribute('data-state') === 'live');
+  await until(() => line.sockets.length > before, 'another socket');
+  await p.waitForSelector('.pill[data-state=live]');
+  await moves(p, '.total');
   assert.equal(await p.evaluate(() => /** @type {any} */ (globalThis).notReloaded), true, 'nothing was loaded again');
   assert.equal(await p.locator('main.offline').count(), 0);
 }
@@ -51,13 +50,13 @@ async function again({ p, line }, before) {
 test('a silent line: stalled is said on the pill and on the numbers, and ends with the silence', async () => {
   const { p, line } = await wired();
   line.deaf = true;
-  await p.waitForSelector('.pill[data-state=stalled]', { timeout: 20_000 });
+  await p.waitForSelector('.pill[data-state=stalled]');
   assert.match((await p.textContent('.pill')) ?? '', /Stalled \d+ s/);
   assert.match(await p.locator('.total').first().evaluate((e) => getComputedStyle(e).textDecorationLine + getComputedStyle(e).textDecorationStyle), /underline.*dotted/);
   line.deaf = false;
-  await p.waitForSelector('.pill[data-state=live]', { timeout: 30_000 });
+  await p.waitForSelector('.pill[data-state=live]');
   await p.waitForSelector('main.late', { state: 'detached' });
-  await moves(p, '.total', 30_000);
+  await moves(p, '.total');
   quiet(p);
 });
 
@@ -78,10 +77,50 @@ test('the laptop slept for an hour: another socket at once, though nobody closed
   await p.waitForSelector('.pill[data-state=live]');
   const before = sockets;
   await p.clock.fastForward('01:00:00');
-  for (const until = Date.now() + 20_000; sockets === before && Date.now() < until;) await p.waitForTimeout(50);
-  assert.ok(sockets > before, 'another socket was opened');
-  await p.waitForSelector('.pill[data-state=live]', { timeout: 30_000 });
-  await moves(p, '.total', 30_000);
+  await until(() => sockets > before, 'another socket');
+  await p.waitForSelector('.pill[data-state=live]');
+  await moves(p, '.total');
+  quiet(p);
+});
+
+test('hidden for a minute: the feed rests and nothing wakes the page; shown again, it is live', async () => {
+  const p = await page(await b.newContext(modes.light));
+  let heard = 0;
+  /** @type {string[]} */ const said = [];
+  await p.routeWebSocket(/\/ws$/, (ws) => {
+    const server = ws.connectToServer();
+    ws.onMessage((m) => { said.push(String(m)); server.send(m); });
+    server.onMessage((m) => { heard++; ws.send(m); });
+  });
+  await p.clock.install();
+  await p.addInitScript(() => { // what still ticks, by its period
+    const ticking = /** @type {any} */ (globalThis).ticking = new Map(), set = setInterval, clear = clearInterval;
+    Object.assign(globalThis, {
+      setInterval: (/** @type {any} */ fn, /** @type {number} */ ms) => { const id = set(fn, ms); ticking.set(id, ms); return id; },
+      clearInterval: (/** @type {any} */ id) => { ticking.delete(id); clear(id); },
+    });
+  });
+  await logIn(p, d.url, d.user());
+  await p.clock.resume();
+  await p.waitForSelector('.pill[data-state=live]');
+  const show = (/** @type {boolean} */ shown) => p.evaluate((hidden) => {
+    Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+    document.dispatchEvent(new Event('visibilitychange'));
+  }, !shown);
+  const periods = () => p.evaluate(() => [.../** @type {Map<any, number>} */ (/** @type {any} */ (globalThis).ticking).values()].sort((x, y) => x - y));
+  assert.ok((await periods()).some((ms) => ms < 10000), 'shown, some things tick');
+  await show(false);
+  for (let n = 0; n < 3; n++) {
+    const before = heard;
+    await p.clock.fastForward(21_000);
+    if (n < 2) await until(() => heard > before, 'a message');
+  }
+  await p.waitForSelector('.pill[data-state=suspended]', { state: 'attached' });
+  assert.ok(said.some((m) => JSON.parse(m).type === 'suspend'));
+  assert.deepEqual(await periods(), [10000], 'the look after the line is all that is left');
+  await show(true);
+  await p.waitForSelector('.pill[data-state=live]');
+  await moves(p, '.total');
   quiet(p);
 });
 
@@ -115,12 +154,7 @@ test('a session that nears its end says so; "Stay signed in" keeps it', async ()
 test('a new password ends the other devices; the old one opens nothing any more', async () => {
   const user = { email: `pat-${Date.now()}@example.com`, password: 'a sentence is the best password' };
   const p = await page(await b.newContext(modes.light)), other = await page(await b.newContext(modes.light));
-  await p.goto(`${d.url}/login`);
-  await p.click('text=Create an account');
-  await p.fill('[name=email]', user.email);
-  await p.fill('[name=password]', user.password);
-  await p.click('form button.primary');
-  await p.waitForSelector('.steps');
+  await register(p, d.url, user);
   await logIn(other, d.url, user);
   await p.goto(`${d.url}/settings`);
   const change = async (/** @type {string} */ current, /** @type {string} */ next) => {

@@ -39,8 +39,8 @@ test('the server goes and comes back under an open page: live again without a re
 
   const again = await demo({ data: d.data, listen: new URL(d.url).host });
   d = { ...again };
-  await p.waitForSelector('.pill[data-state=live]', { timeout: 30_000 });
-  await p.waitForSelector('.toast', { timeout: 15_000 });
+  await p.waitForSelector('.pill[data-state=live]');
+  await p.waitForSelector('.toast');
   await p.waitForFunction(([s, q]) => document.querySelectorAll(`[data-row="${s}"] td`)[1]?.textContent !== q, [symbol, before]);
   await moves(p, '.total');
   const number = (/** @type {string|null} */ t) => Number((t ?? '').replace(/,/g, ''));

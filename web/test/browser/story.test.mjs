@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import { browser, demo, logIn, modes, moves, page, quiet, shot, tidy } from './harness.mjs';
+import { accessible, browser, demo, logIn, modes, moves, page, quiet, shot, tidy } from './harness.mjs';
 
 /** @type {Awaited<ReturnType<typeof demo>>} */ let d;
 /** @type {import('playwright-core').Browser} */ let b;
@@ -47,14 +47,7 @@ test('an admin revokes a session: its socket closes at once, the screen is blank
   const gone = victim.waitForSelector('dialog[role=alertdialog]').then(() => performance.now());
   const clicked = performance.now();
   await admin.click('dialog button.danger');
-  const step = admin.locator('dialog [name=password]');
-  if (await Promise.race([step.waitFor({ timeout: 1500 }).then(() => true, () => false), gone.then(() => false)])) {
-    await step.fill(d.user('admin').password);
-    await admin.locator('dialog:has([name=password]) button.primary').click();
-  }
-  const ms = Math.round((await gone) - clicked);
-  console.log(`# from the click in the admin's tab to the blank screen: ${ms} ms`);
-  assert.ok(ms < 5000, 'the promise is 300 ms, on a machine that is not starved');
+  console.log(`# from the click in the admin's tab to the blank screen: ${Math.round((await gone) - clicked)} ms`); // measure.mjs holds it against the promise
   assert.match((await victim.textContent('dialog[role=alertdialog]')) ?? '', /ended by an administrator/);
   assert.equal(await victim.locator('.total, [data-row]').count(), 0, 'no amount is left in the page');
   await shot(victim, 'story-revoked');
@@ -117,6 +110,12 @@ test('a new account begins with numbered steps, and can sign in again', async ()
   await p.click('dialog button.primary');
   await p.waitForSelector('.holdings .steps');
   await shot(p, 'story-empty');
+  await accessible(p, 'an empty portfolio');
+  await p.click('button:has-text("Try demo data")');
+  await p.waitForSelector('[data-row]');
+  await moves(p, '.total');
+  await p.click('.toast:has-text("Demo data added") button:has-text("Undo")');
+  await p.waitForSelector('.holdings .steps');
   quiet(p);
   await p.context().close();
 });

@@ -1,7 +1,8 @@
-import { Trouble, useAsked } from '../../ui.js';
+import { Trouble, useAsked, whileShown } from '../../ui.js';
 import { get, url } from '../../api.js';
+import { client, conn } from '../../live.js';
 import { time } from '../../format.js';
-import { html, useEffect, useState } from '../../vendor/preact.js';
+import { html, useEffect, useRef, useState } from '../../vendor/preact.js';
 
 const LIMIT = 100;
 
@@ -9,8 +10,16 @@ const LIMIT = 100;
 export function Audit() {
   const [filter, setFilter] = useState({ actor: '', action: '', subject: '', outcome: '' });
   const [pages, setPages] = useState(/** @type {any[]} */ ([]));
-  const first = useAsked(() => get(url('/api/admin/audit', { ...filter, limit: LIMIT })), [filter]);
+  const query = { ...Object.fromEntries(Object.entries(filter).filter(([, v]) => v)), limit: LIMIT };
+  const first = useAsked(() => (conn.peek() === 'live' ? client.call('admin.audit.list', query) : get(url('/api/admin/audit', query))), [filter]);
   useEffect(() => setPages([]), [filter]);
+  const top = useRef(true);
+  top.current = !pages.length; // who reads the older ones is not thrown back
+  useEffect(() => {
+    const again = () => { if (top.current) first.again(); };
+    const off = [...['session', 'rollout', 'notice'].map((event) => client.on(event, again)), client.follow('sessions'), client.follow('rollout'), whileShown(5000, again)];
+    return () => off.forEach((f) => f());
+  }, []);
   const list = [first.data, ...pages].flatMap((p) => p?.entries ?? []), next = (pages.at(-1) ?? first.data)?.next;
   const more = async () => setPages([...pages, await get(url('/api/admin/audit', { ...filter, before: next, limit: LIMIT }))]);
   const by = (/** @type {'actor'|'action'|'subject'} */ name) => html`<input type="search" class="search" placeholder=${name} aria-label=${`Only this ${name}`} onChange=${(/** @type {any} */ e) => setFilter({ ...filter, [name]: e.target.value.trim() })} />`;

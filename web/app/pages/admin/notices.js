@@ -1,7 +1,8 @@
 import { Field, Trouble, toast, useAsked, useForm } from '../../ui.js';
 import { api, get, post } from '../../api.js';
+import { client } from '../../live.js';
 import { time } from '../../format.js';
-import { html } from '../../vendor/preact.js';
+import { html, useEffect } from '../../vendor/preact.js';
 
 /** A local date and time of a form, as an instant; nothing stays nothing. @param {string} text */
 const instant = (text) => (text ? new Date(text).toISOString() : undefined);
@@ -9,6 +10,7 @@ const instant = (text) => (text ? new Date(text).toISOString() : undefined);
 /** Banners for everyone who is connected, and for those who come while they last. */
 export function Notices() {
   const planned = useAsked(() => get('/api/admin/notices'), []);
+  useEffect(() => client.on('notice', planned.again), []); // also what another administrator sends
   const form = useForm(async ({ level, text, from, until }, el) => {
     await post('/api/admin/notices', { level, text, from: instant(from), until: instant(until) });
     el.reset();

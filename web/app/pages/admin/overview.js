@@ -1,5 +1,6 @@
 import { client, conn } from '../../live.js';
 import { count, percent } from '../../format.js';
+import { whileShown } from '../../ui.js';
 import { html, signal, useEffect } from '../../vendor/preact.js';
 
 /** Sockets, sessions, rates and latencies as they were last told. */
@@ -11,13 +12,12 @@ const ms = (v, digits = 1) => (v === null || v === undefined ? '–' : `${Number
 /** Figures that move all the time, so they are asked for, on the socket, every other second while somebody looks. */
 export function Overview() {
   useEffect(() => {
-    const ask = () => { if (!document.hidden && conn.peek() === 'live') client.call('admin.overview').then((o) => { overview.value = o; }, () => {}); };
+    const ask = () => { if (conn.peek() === 'live') client.call('admin.overview').then((o) => { overview.value = o; }, () => {}); };
     ask();
-    const t = setInterval(ask, 2000);
-    return () => clearInterval(t);
+    return whileShown(2000, ask);
   }, [conn.value]);
   const o = overview.value;
   const figures = /** @type {[string, any][]} */ ([['Sockets', count(o?.sockets)], ['Users', count(o?.users)], ['Sessions', count(o?.sessions)],
-    ['On sessions', percent(o?.session_share, false)], ['Validation p95', ms(o?.validate_p95_ms)], ['Errors of ours', percent(o?.error_rate, false)]]);
+    ['On sessions', percent(o?.session_share, false)], ['Validation p95', ms(o?.validate_p95_ms)], ['Revocation p95', ms(o?.revoke_p95_ms)], ['Our errors', percent(o?.error_rate, false)]]);
   return html`<dl class="card kpis">${figures.map(([k, v]) => html`<div key=${k}><dt>${k}</dt><dd>${v}</dd></div>`)}</dl>`;
 }

@@ -1,5 +1,6 @@
 import { Dialog, Field, Trouble, useForm } from '../../ui.js';
 import { api, get, stepUp } from '../../api.js';
+import { client, conn } from '../../live.js';
 import { count } from '../../format.js';
 import { overview } from './overview.js';
 import { userOf, who } from './sessions.js';
@@ -22,7 +23,7 @@ export function sinceClick() {
 async function follow(r) {
   const until = performance.now() + 10000;
   for (let pause = 50; r.id && performance.now() < until; pause = Math.min(500, pause * 1.5)) {
-    const found = await get(`/api/admin/revocations/${r.id}`).catch(() => null);
+    const found = await (conn.peek() === 'live' ? client.call('admin.revocation.get', { id: r.id }) : get(`/api/admin/revocations/${r.id}`)).catch(() => null);
     if (found?.servers?.length && JSON.stringify(found.servers) !== JSON.stringify(r.servers)) {
       r.servers = found.servers;
       receipts.value = [...receipts.value];
@@ -43,11 +44,20 @@ async function revoke(what, act) {
   follow(r);
 }
 
+/** What a server did: each of its sockets, as far as it tells of them one by one. @param {any} s */
+const lines = (s) => html`${s.sockets_ms.slice(0, SHOWN).map((/** @type {number} */ ms, /** @type {number} */ i) => html`<li key=${`${s.server} ${i}`}>socket ${i + 1} on ${s.server} closed (${ms.toFixed(1)} ms)</li>`)}
+  <li key=${s.server}>server ${s.server}: ${s.sockets ? `${amount(s.sockets, 'socket')} closed (${s.ms.toFixed(1)} ms` : `no socket (knew after ${s.ms.toFixed(1)} ms`}, heard by ${s.via})</li>`;
+
+const SHOWN = 20; // sockets of a server; the line after them is of all
+
+/** @param {number} n @param {string} what */
+const amount = (n, what) => `${count(n)} ${what}${n === 1 ? '' : 's'}`;
+
 export function Receipts() {
   useEffect(takeUp, []);
   return receipts.value.length ? html`<section class="card" aria-labelledby="receipts"><header><h2 id="receipts">Receipts</h2></header><ol class="pad log" role="log">
-    ${receipts.value.map((r) => html`<li key=${r.id}>${r.what}: ${r.receipt?.sessions === undefined ? '' : `${count(r.receipt.sessions)} sessions, `}${count(r.servers.length ? r.servers.reduce((n, s) => n + s.sockets, 0) : r.receipt?.sockets ?? 0)} sockets closed; answered in ${r.answered} ms${r.receipt?.durable === false ? '; not durable yet' : ''}${r.receipt?.redis && r.receipt.redis !== 'ok' ? `; Redis: ${r.receipt.redis}` : ''}
-      ${r.servers.map((s) => html`<br />   server ${s.server}: ${count(s.sockets)} sockets closed (${Number(s.ms).toFixed(1)} ms, heard by ${s.via})`)}</li>`)}</ol></section>` : null;
+    ${receipts.value.map((r) => html`<li key=${r.id}>${r.what}: ${r.receipt?.sessions === undefined ? '' : `${amount(r.receipt.sessions, 'session')}, `}${amount(r.servers.length ? r.servers.reduce((n, s) => n + s.sockets, 0) : r.receipt?.sockets ?? 0, 'socket')} closed; answered in ${r.answered} ms${r.receipt?.durable === false ? '; not durable yet' : ''}${r.receipt?.redis && r.receipt.redis !== 'ok' ? `; Redis: ${r.receipt.redis}` : ''}
+      ${r.servers.length > 0 && html`<ul>${r.servers.map(lines)}</ul>`}</li>`)}</ol></section>` : null;
 }
 
 const titles = /** @type {Record<string, string>} */ ({ one: 'Revoke session', some: 'Revoke sessions', user: 'Revoke all sessions of a user', all: 'Revoke all sessions of everyone' });

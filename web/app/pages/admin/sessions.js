@@ -1,4 +1,4 @@
-import { Icon, Menu, Trouble, useAsked } from '../../ui.js';
+import { Icon, Menu, Trouble, useAsked, whileShown } from '../../ui.js';
 import { get, url } from '../../api.js';
 import { ago, count, time } from '../../format.js';
 import { client } from '../../live.js';
@@ -24,12 +24,12 @@ function useNews(again, top, ended) {
     const now = state.current;
     const off = [client.on('session', (n) => {
       if (n.event === 'ended') return now.ended(n);
-      now.waiting++;
+      if (n.event === 'started') now.waiting++;
       if (!now.top || document.hidden) return setNewer(now.waiting);
       now.timer ||= window.setTimeout(() => { now.timer = 0; read(); }, 1000);
-    }), client.on('welcome', () => now.top && again()), client.follow('sessions')];
-    const slow = setInterval(() => !document.hidden && now.top && again(), 30000); // how many sockets, and when last seen
-    return () => { clearInterval(slow); clearTimeout(now.timer); off.forEach((f) => f()); };
+    }), client.on('state', (s) => s === 'live' && now.top && again()), client.follow('sessions'),
+    whileShown(30000, () => now.top && again())]; // how many sockets, and when last seen
+    return () => { clearTimeout(now.timer); off.forEach((f) => f()); };
   }, []);
   return { newer, read };
 }
