@@ -136,18 +136,7 @@ func (r *rehearsal) revocation() time.Duration {
 		r.t.Fatal("the phone has no socket")
 	}
 	defer ws.CloseNow()
-	closed := make(chan time.Time, 1)
-	go func() {
-		for {
-			if _, _, err := ws.Read(ctx); err != nil {
-				closed <- time.Now()
-				return
-			}
-		}
-	}()
-	began := time.Now()
-	phone.revoke(ctx)
-	return (<-closed).Sub(began)
+	return phone.untilClosed(ctx, ws)
 }
 
 // settled waits until everybody has a session, as their pages exchange what they hold.

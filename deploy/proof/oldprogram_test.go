@@ -117,6 +117,19 @@ func (p *oldProgram) end() {
 	<-p.done
 }
 
+// owns runs one statement.
+func owns(t *testing.T, url, sql string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(t.Context(), sql); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
 // ask reads one value.
 func ask(t *testing.T, url, sql string) string {
 	t.Helper()

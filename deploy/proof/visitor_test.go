@@ -185,6 +185,22 @@ func (v *visitor) revoke(ctx context.Context) {
 	}
 }
 
+// untilClosed revokes the visitor's session and returns how long its socket still lived.
+func (v *visitor) untilClosed(ctx context.Context, ws *websocket.Conn) time.Duration {
+	closed := make(chan time.Time, 1)
+	go func() {
+		for {
+			if _, _, err := ws.Read(ctx); err != nil {
+				closed <- time.Now()
+				return
+			}
+		}
+	}()
+	began := time.Now()
+	v.revoke(ctx)
+	return (<-closed).Sub(began)
+}
+
 // forget empties the browser.
 func (v *visitor) forget() {
 	v.client.Jar, _ = cookiejar.New(nil) // it fails for no options
