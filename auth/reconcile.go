@@ -17,7 +17,7 @@ func (rv *revoker) probe(ctx context.Context, n *node) error {
 		rv.behind.Store(true)
 		return err
 	}
-	return rv.watch.readAll(ctx, n, "gap")
+	return rv.watch.readAll(ctx, n, "gap", 0)
 }
 
 // writes sets and deletes a key, as a request would.

@@ -13,7 +13,7 @@ import (
 
 const (
 	readers     = 4                      // pipelines in flight at once: a mass revocation never takes more
-	readBatch   = 256                    // sessions in one pipeline
+	readBatch   = 32                     // sessions in one pipeline: prices may have to wait while the answers are worked through, 40 µs for each
 	readTimeout = 300 * time.Millisecond // of one pipeline
 	hintTries   = 4                      // reads after an event before the session counts as gone
 	hintPause   = 60 * time.Millisecond  // between them

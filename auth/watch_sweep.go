@@ -48,7 +48,7 @@ func (n *node) sweep(ctx context.Context) {
 			_ = n.w.existAll(ctx, n, "sweep", cfg.SweepEvery/2) // an unreachable Redis is the canary's business
 			continue
 		}
-		_ = n.w.readAll(ctx, n, "sweep")
+		_ = n.w.readAll(ctx, n, "sweep", cfg.SweepEvery/2)
 		read = time.Now().Add(cfg.ReadEvery)
 	}
 }
@@ -61,7 +61,7 @@ func (w *watcher) existAll(ctx context.Context, n *node, heard string, spread ti
 		if err != nil {
 			return err
 		}
-		if err := w.readAgain(ctx, missing, heard); err != nil {
+		if err := w.readAgain(ctx, missing, heard, 0); err != nil {
 			return err
 		}
 		if spread > 0 {
@@ -103,11 +103,11 @@ func (n *node) missing(ctx context.Context, ids []SessionID) ([]SessionID, error
 }
 
 // readAll reads every session of n and ends those that are over.
-func (w *watcher) readAll(ctx context.Context, n *node, heard string) error {
-	return w.readAgain(ctx, n.ids(), heard)
+func (w *watcher) readAll(ctx context.Context, n *node, heard string, spread time.Duration) error {
+	return w.readAgain(ctx, n.ids(), heard, spread)
 }
 
-func (w *watcher) readAgain(ctx context.Context, ids []SessionID, heard string) error {
+func (w *watcher) readAgain(ctx context.Context, ids []SessionID, heard string, spread time.Duration) error {
 	for batch := range slices.Chunk(ids, readBatch) {
 		var gone []SessionID
 		for i, a := range readSessions(ctx, w.rdb, batch, false) {
@@ -125,6 +125,9 @@ func (w *watcher) readAgain(ctx context.Context, ids []SessionID, heard string) 
 				return a.err
 			}
 			w.judge(gone[i], a.held, "", heard)
+		}
+		if spread > 0 {
+			pause(ctx, spread*time.Duration(len(batch))/time.Duration(len(ids)))
 		}
 	}
 	return ctx.Err()

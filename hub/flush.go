@@ -28,9 +28,7 @@ func (c *conn) visit(s *shard, now int64) {
 		c.write(s, now)
 	}
 	if c.end != nil {
-		began := time.Now()
 		c.depart(s, now)
-		s.parting += time.Since(began)
 	}
 }
 

@@ -2,9 +2,10 @@ package hub
 
 // Goodbyes are paced: when ten thousand are said at once, ten thousand readers wake at once, and those
 // who stay wait behind them. The marks have stopped all data already, so nothing is lost by the wait.
+// The burst makes up for flushers that come around only every 16 ms.
 const (
 	goodbyesPerMS = 6.0
-	goodbyeBurst  = 64
+	goodbyeBurst  = 96
 )
 
 // pace gives each goodbye its turn, and holds to the rate also after a pause: turns that were missed

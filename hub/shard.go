@@ -41,8 +41,7 @@ type shard struct {
 	scratch      []byte
 	kernel       *kernelWrite
 	delivered    uint64
-	pace         pace          // of goodbyes
-	parting      time.Duration // spent on goodbyes since the last sweep began
+	pace         pace // of goodbyes
 }
 
 func newShard(h *Hub, number int) *shard {
@@ -160,12 +159,13 @@ func (s *shard) marked() bool {
 	return !s.dirty.empty()
 }
 
-// sweep visits everyone who is marked or due, letting the urgent go in between. It says how long it took, but for
-// the goodbyes: joining updates makes deliveries cheaper and goodbyes no fewer, so they are no reason to rest.
-func (s *shard) sweep() (delivering time.Duration) {
+// dearVisit is more than a visit costs. A sweep that took longer was kept waiting for the processor, and a rest on top
+// of that would make those wait twice whom it was to serve.
+const dearVisit = 50 * time.Microsecond
+
+// sweep visits everyone who is marked or due, letting the urgent go in between, and says how long that took.
+func (s *shard) sweep() time.Duration {
 	began := time.Now()
-	s.parting = 0
-	defer func() { delivering = time.Since(began) - s.parting }()
 	now := s.hub.now()
 	s.fine.take(now, &s.visiting)
 	s.coarse.take(now, &s.visiting)
@@ -179,7 +179,7 @@ func (s *shard) sweep() (delivering time.Duration) {
 		i, at, ok := s.visiting.pop(word)
 		if !ok {
 			s.hub.metrics.priced(moved)
-			return delivering
+			return min(time.Since(began), time.Duration(n)*dearVisit)
 		}
 		word = at
 		s.visit(i)
