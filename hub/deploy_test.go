@@ -190,8 +190,8 @@ func (v *visitor) visit(ctx context.Context) time.Duration {
 	}
 }
 
-// Three servers behind a TCP balancer are replaced one after the other while versions are written:
-// everyone comes back elsewhere and no version is missed.
+// Three servers behind a TCP balancer are replaced one after the other while versions are written: everyone, clients of
+// our own library among them, comes back elsewhere and no version is missed.
 func TestRollingDeployLosesNoVersion(t *testing.T) {
 	l := &sharedPortfolio{viewers: map[portfolio.Viewer]struct{}{}}
 	b := &balancer{backends: make([]string, 3)}
@@ -208,6 +208,7 @@ func TestRollingDeployLosesNoVersion(t *testing.T) {
 	go b.serve(front)
 	ctx, cancel := context.WithCancel(context.Background())
 	visitors := make([]*visitor, 30)
+	ours := startLibraryClients(t, "ws://"+front.Addr().String()+"/ws", 10)
 	var living sync.WaitGroup
 	for i := range visitors {
 		visitors[i] = &visitor{url: "ws://" + front.Addr().String() + "/ws"}
@@ -219,6 +220,11 @@ func TestRollingDeployLosesNoVersion(t *testing.T) {
 			behind := 0
 			for _, v := range visitors {
 				if v.shows.Load() < version {
+					behind++
+				}
+			}
+			for _, c := range ours.look() {
+				if c.Version < version {
 					behind++
 				}
 			}
@@ -259,13 +265,19 @@ func TestRollingDeployLosesNoVersion(t *testing.T) {
 	cancel()
 	living.Wait()
 	moved := 0
+	for i, c := range ours.look() {
+		if len(c.Missed) > 0 || c.Version != last {
+			t.Errorf("client %d of the library is at version %d of %d and missed %v", i, c.Version, last, c.Missed)
+		}
+		moved += c.Welcomes - 1
+	}
 	for i, v := range visitors {
 		if shown := v.shows.Load(); len(v.missed) > 0 || shown != last {
 			t.Errorf("visitor %d is at version %d of %d and missed %v", i, shown, last, v.missed)
 		}
 		moved += v.moves
 	}
-	if moved < len(visitors) {
-		t.Errorf("only %d moves of %d visitors", moved, len(visitors))
+	if everyone := len(visitors) + len(ours.look()); moved < everyone {
+		t.Errorf("only %d moves of %d visitors", moved, everyone)
 	}
 }

@@ -132,8 +132,7 @@ func TestClientsOwnCloseIsAnswered(t *testing.T) {
 	})
 }
 
-// A flusher that slept looks at deadlines from where it fell asleep; none may be lost on the way.
-
+// closes is how many connections ended for a reason.
 func closes(h *house, reason string) (n float64) {
 	families, err := h.registry.Gather()
 	if err != nil {

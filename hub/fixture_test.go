@@ -199,6 +199,9 @@ func (s *sessions) AuthenticateUpgrade(r *http.Request) (auth.Principal, error) 
 	if r.Header.Get("Origin") == "http://evil.example" {
 		return auth.Principal{}, api.Forbidden("origin not allowed")
 	}
+	if _, ticket, ok := strings.Cut(r.Header.Get("Sec-WebSocket-Protocol"), "rosetree.ticket."); ok {
+		return s.principal(ticket)
+	}
 	return s.principal(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
 }
 

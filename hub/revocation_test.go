@@ -125,14 +125,14 @@ func TestR23_AMassRevocationDelaysNobodysPrices(t *testing.T) {
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() { w.tick(stop) })
-	time.Sleep(300 * time.Millisecond)
+	w.frames(watchers, 3)
 	at := time.Now()
 	w.must(deleteAll(w, all))
 	for _, p := range all {
 		p.closed(at, 4500)
 	}
 	took := time.Since(at)
-	time.Sleep(200 * time.Millisecond)
+	w.frames(watchers, 3)
 	close(stop)
 	wg.Wait()
 	gaps := framesAfter(watchers, at)
@@ -164,6 +164,16 @@ func deleteAll(w *world, all []*peer) error {
 	}
 	_, err := pipe.Exec(context.Background())
 	return err
+}
+
+// frames waits until each watcher has got n more.
+func (w *world) frames(watchers []*peer, n int) {
+	w.t.Helper()
+	for _, p := range watchers {
+		frames := *p.frames.Load()
+		before := len(frames)
+		w.until("a watcher gets prices", func() bool { return len(frames) >= before+n })
+	}
 }
 
 // framesAfter are the pauses between frames since at.

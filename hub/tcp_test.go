@@ -145,7 +145,11 @@ func BenchmarkDelivery(b *testing.B) {
 		writeMasked(raw, 0x81, `{"type":"subscribe","channel":"prices","symbols":[`+strings.Join(names, ",")+`]}`)
 		go io.Copy(io.Discard, raw)
 	}
-	time.Sleep(200 * time.Millisecond)
+	for _, c := range h.hub.connections() {
+		for !c.showsPrices() {
+			time.Sleep(time.Millisecond)
+		}
+	}
 	shards, open := h.hub.shards, h.hub.connections()
 	b.ReportAllocs()
 	for i := range b.N {
@@ -159,6 +163,13 @@ func BenchmarkDelivery(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N*sockets*perSocket)/b.Elapsed().Seconds(), "updates/s")
+}
+
+// showsPrices says whether the connection has its snapshot.
+func (c *conn) showsPrices() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.flush.delivered > 0
 }
 
 // rawUpgrade is a client that frames by hand.

@@ -65,6 +65,7 @@ type world struct {
 	book   *prices.Book
 	server *httptest.Server
 
+	metrics  prometheus.Gatherer
 	template map[string]string // a session that log-in made
 	tag      string            // its user's part of the id
 	ttl      time.Duration
@@ -76,6 +77,7 @@ func newWorld(t testing.TB) *world {
 	w := &world{t: t, redis: env.Redis(t), book: prices.NewBook(prometheus.NewRegistry())}
 	w.admin, w.wire = w.redis.Client(t), devstack.StartLink(t, w.redis.Addr)
 	log, reg := slog.New(slog.DiscardHandler), prometheus.NewRegistry()
+	w.metrics = reg
 	db, err := auth.OpenDB(context.Background(), auth.DBConfig{URL: auth.Secret(env.Database(t, migrate).URL)}, reg)
 	w.must(err)
 	t.Cleanup(db.Close)
@@ -261,8 +263,30 @@ func (w *world) del(p *peer) time.Time {
 	return at
 }
 
-// settled gives the watcher the moment in which it proves that it hears.
-func (w *world) settled() { time.Sleep(400 * time.Millisecond) }
+// settled waits until the watcher has proved that it hears Redis.
+func (w *world) settled() {
+	w.t.Helper()
+	w.until("the watcher hears Redis", func() bool {
+		families, err := w.metrics.Gather()
+		w.must(err)
+		for _, f := range families {
+			if f.GetName() == "rosetree_auth_blind" {
+				return f.GetMetric()[0].GetGauge().GetValue() == 0
+			}
+		}
+		return false
+	})
+}
+
+// until waits for a condition.
+func (w *world) until(what string, holds func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Fatal("in vain waited until " + what)
+		}
+	}
+}
 
 func (w *world) open(all []*peer) (n int) {
 	for _, p := range all {
