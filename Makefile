@@ -6,7 +6,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SUITES = test-security-rls test-security-sessions test-security-isolation test-e2e-auth test-e2e-websockets test-e2e-portfolio
 
 .DEFAULT_GOAL := help
-.PHONY: help demo cluster test test-go test-web test-deploy test-newest rehearse soak test-faults $(SUITES) vulnerabilities lint build bench cross clean
+.PHONY: help demo cluster test test-go test-web test-deploy test-newest rehearse soak test-faults $(SUITES) vulnerabilities lint build bench bench-hub cross clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,10 @@ build: ## bin/rosetree
 bench: ## the benchmarks, short (ARGS="./hub")
 	@.ci/setup servers
 	@$(GO) test -run '^$$' -bench . -benchtime 200ms $(or $(ARGS),./...)
+
+bench-hub: ## what one core of the hub carries, on a machine that does nothing else: bar and measured figure of each row (ARGS="idle,mass" plays only those)
+	@.ci/setup servers
+	@ROSETREE_HUB_TABLE=$(or $(ARGS),all) $(GO) test -count 1 -v -timeout 40m ./deploy/proof -run TestTheHubsTable
 
 clean: ## remove what was built (the demo's data in .rosetree stays: demo --fresh empties it)
 	@rm -rf bin test-artifacts web/test/node_modules

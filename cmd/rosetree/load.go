@@ -52,7 +52,7 @@ var loadScenarios = map[string]loadScenario{
 	"fanout":          {"many sockets, each on some of many symbols that tick", loadDefaults(1000, 10, 500, 1000), loadFanout},
 	"hot-symbol":      {"everyone watches the same busy symbol and quiet ones", loadDefaults(1000, 20, 20, 500), loadHotSymbol},
 	"idle":            {"sockets that are subscribed and see nothing: memory and CPU of each", loadDefaults(10000, 10, 500, 0), loadIdle},
-	"slow-readers":    {"some sockets stop reading; what that does to the others", loadDefaults(1000, 10, 500, 1000), loadSlowReaders},
+	"slow-readers":    {"some sockets do not read, by turns; what that does to the others", func(o *loadOptions) { loadDefaults(1000, 10, 500, 1000)(o); o.Count = 4 }, loadSlowReaders},
 	"revoke":          {"sessions are revoked one by one, then by the thousand", loadDefaults(1000, 10, 500, 1000), loadRevoke},
 	"login":           {"log-ins with a password, all at once", func(o *loadOptions) { o.Count = 1000 }, loadLogin},
 	"validate":        {"requests that only ask who the caller is, at an open rate", func(o *loadOptions) { o.Rate = 500 }, loadValidate},

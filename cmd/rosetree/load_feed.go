@@ -19,7 +19,8 @@ func (w *loadWorld) define(ctx context.Context) error {
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(8)
-	for i := range w.o.Of {
+	all := w.o.Of + w.still
+	for i := range all {
 		g.Go(func() error {
 			return w.ask(gctx, http.MethodPut, "/api/instruments/"+loadSymbol(i), w.admin.token,
 				map[string]any{"name": "Load test " + loadSymbol(i), "kind": "crypto", "currency": "USD", "multiplier": "1", "price_adjusted": true}, nil)
@@ -28,8 +29,8 @@ func (w *loadWorld) define(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return fmt.Errorf("define symbols: %w", err)
 	}
-	for from := 0; from < w.o.Of; from += 500 {
-		if err := w.post(ctx, from, min(500, w.o.Of-from), w.o.Of); err != nil {
+	for from := 0; from < all; from += 500 {
+		if err := w.post(ctx, from, min(500, all-from), all); err != nil {
 			return err
 		}
 	}

@@ -105,50 +105,82 @@ func loadIdle(ctx context.Context, w *loadWorld) error {
 	return err
 }
 
-// loadSlowReaders measures the reading sockets before and after others stop reading.
+// loadSlowReaders measures the reading sockets alone and beside others that do not read, count times by turns, so that
+// whatever else the machine does falls on both.
 func loadSlowReaders(ctx context.Context, w *loadWorld) error {
 	counts, _, err := w.prepare(ctx, 100, w.someSymbols)
 	if err != nil {
 		return err
 	}
-	if err := w.measureStream(ctx, counts); err != nil {
-		return err
-	}
-	before := w.report.Latencies["tick to client"]
+	alone, beside := &spread{}, &spread{}
+	w.o.Duration = min(w.o.Duration, 6*time.Second) // a reader that is stalled for ten seconds is closed
+	err = w.streaming(ctx, func(ctx context.Context) error {
+		if err := pause(ctx, w.o.Warm); err != nil {
+			return err
+		}
+		for range max(w.o.Count, 1) {
+			if err := w.watchAges(ctx, counts, alone); err != nil {
+				return err
+			}
+			if err := w.besideStalled(ctx, counts, beside); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	w.report.latency("tick to client, nobody stalled", alone)
+	w.report.latency("tick to client beside the stalled", beside)
+	w.report.number("p99_ratio", float64(beside.at(0.99))/float64(max(alone.at(0.99), time.Microsecond)))
+	return err
+}
+
+// watchAges adds what the reading sockets see for a while.
+func (w *loadWorld) watchAges(ctx context.Context, counts *loadCounts, into *spread) error {
+	counts.reset()
+	_, err := w.measured(ctx, func() { progress("%d updates, p99 %v", counts.updates.Load(), counts.age.at(0.99)) })
+	into.join(&counts.age)
+	return err
+}
+
+// besideStalled does the same beside sockets that do not read, and notes what those take of memory.
+func (w *loadWorld) besideStalled(ctx context.Context, counts *loadCounts, into *spread) error {
 	rss, kernel := w.metric(ctx, "process_resident_memory_bytes"), kernelTCPBytes()
-	for i := range w.o.Stalled {
-		if err := w.stall(ctx, w.sessions[i%len(w.sessions)]); err != nil {
+	stalled := make([]*loadSocket, w.o.Stalled)
+	defer func() {
+		for _, s := range stalled {
+			if s != nil {
+				s.nc.Close()
+			}
+		}
+	}()
+	for i := range stalled {
+		var err error
+		if stalled[i], err = w.stall(ctx, w.sessions[i%len(w.sessions)]); err != nil {
 			return err
 		}
 	}
-	w.o.Duration = min(w.o.Duration, 7*time.Second) // a reader that is stalled for ten seconds is closed
-	w.o.Warm = min(w.o.Warm, 1500*time.Millisecond) // until the kernel's queues are full: what they take before is delivery
-	if err := w.measureStream(ctx, counts); err != nil {
+	if err := pause(ctx, 1500*time.Millisecond); err != nil { // until the kernel's queues are full: what they take before is delivery
 		return err
 	}
-	after := w.report.Latencies["tick to client"]
-	w.report.Latencies["tick to client, nobody stalled"] = before
-	w.report.order = append(w.report.order, "tick to client, nobody stalled")
-	w.report.number("p99_ratio", after.P99/max(before.P99, 0.001))
-	n := float64(max(w.o.Stalled, 1))
-	w.report.number("rss_kb_per_stalled", (w.metric(ctx, "process_resident_memory_bytes")-rss)/1e3/n)
-	w.report.number("kernel_kb_per_stalled_both_ends", (kernelTCPBytes()-kernel)/1e3/n)
+	if err := w.watchAges(ctx, counts, into); err != nil {
+		return err
+	}
+	each := func(bytes float64) float64 { return bytes / 1e3 / float64(max(w.o.Stalled, 1)) }
+	w.report.most("rss_kb_per_stalled", each(w.metric(ctx, "process_resident_memory_bytes")-rss))
+	w.report.most("kernel_kb_per_stalled_both_ends", each(kernelTCPBytes()-kernel))
 	return nil
 }
 
 // stall opens a socket that subscribes to everything and never reads.
-func (w *loadWorld) stall(ctx context.Context, session *loadSession) error {
+func (w *loadWorld) stall(ctx context.Context, session *loadSession) (*loadSocket, error) {
 	s, err := dialLoad(ctx, w.address, session.token)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if tcp, ok := s.nc.(*net.TCPConn); ok {
 		_ = tcp.SetReadBuffer(4096)
 	}
-	w.mu.Lock()
-	w.sockets = append(w.sockets, s)
-	w.mu.Unlock()
-	return s.send(w.subscription([]string{"*"}))
+	return s, s.send(w.subscription([]string{"*"}))
 }
 
 var tcpMemory = regexp.MustCompile(`TCP: .* mem (\d+)`)

@@ -57,6 +57,15 @@ func (s *spread) at(share float64) time.Duration {
 	return 0
 }
 
+// join adds what another has counted.
+func (s *spread) join(o *spread) {
+	for i := range s.buckets {
+		s.buckets[i].Add(o.buckets[i].Load())
+	}
+	s.count.Add(o.count.Load())
+	s.most.Store(max(s.most.Load(), o.most.Load()))
+}
+
 func (s *spread) reset() {
 	for i := range s.buckets {
 		s.buckets[i].Store(0)
@@ -97,6 +106,13 @@ func (r *loadReport) number(name string, v float64) {
 		r.order = append(r.order, name)
 	}
 	r.Numbers[name] = v
+}
+
+// most keeps the largest of several.
+func (r *loadReport) most(name string, v float64) {
+	if old, known := r.Numbers[name]; !known || v > old {
+		r.number(name, v)
+	}
 }
 
 func (r *loadReport) latency(name string, s *spread) {

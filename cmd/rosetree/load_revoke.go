@@ -13,16 +13,26 @@ import (
 )
 
 // loadRevoke revokes sessions one by one, then all of the users' at once, while others watch prices.
-// With --mass it begins with the second half.
+// With --mass it begins with the second half, and the prices that the revoked watch stand still: what is measured is
+// what their end does to the others, and not how much less there is to deliver after it.
 func loadRevoke(ctx context.Context, w *loadWorld) error {
 	if len(w.users) < 2 {
 		return errors.New("two users are needed: one is revoked, the other looks on")
 	}
-	counts, sockets, err := w.prepare(ctx, w.o.Sockets, w.someSymbols)
+	witness, subscribe := w.users[0], w.someSymbols
+	if w.o.Mass {
+		w.still = w.o.Symbols
+		subscribe = func(i int) string {
+			if w.sessions[i%len(w.sessions)].user == witness {
+				return w.someSymbols(i)
+			}
+			return w.stillSymbols()
+		}
+	}
+	counts, sockets, err := w.prepare(ctx, w.o.Sockets, subscribe)
 	if err != nil {
 		return err
 	}
-	witness := w.users[0]
 	var victims []*loadSocket
 	for _, s := range sockets {
 		if s.session.user != witness {

@@ -106,6 +106,15 @@ func (w *loadWorld) someSymbols(int) string {
 	return w.subscription(names)
 }
 
+// stillSymbols is a subscription of those whose price stands still.
+func (w *loadWorld) stillSymbols() string {
+	names := make([]string, w.still)
+	for i := range names {
+		names[i] = loadSymbol(w.o.Of + i)
+	}
+	return w.subscription(names)
+}
+
 func (w *loadWorld) subscription(symbols []string) string {
 	hz := ""
 	if w.o.MaxHz > 0 {

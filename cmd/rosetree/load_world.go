@@ -28,6 +28,7 @@ type loadWorld struct {
 	http    *http.Client
 	users   []*loadUser
 	admin   *loadSession // nil where no account is an admin's or a feed's
+	still   int          // symbols beyond those that tick: known, and their price stands still
 
 	legacyAdmin *loadSession // guarded by mu: the same account's legacy token, where those can be made
 

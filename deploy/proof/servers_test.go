@@ -80,7 +80,13 @@ func (l *keptLog) String() string {
 // serve starts a server and returns once callers are let in.
 func serve(t *testing.T, settings ...string) *server {
 	t.Helper()
-	s := &server{t: t, cmd: exec.Command(binary(t), "serve"), log: &keptLog{}, done: make(chan struct{})}
+	return serveBy(t, exec.Command(binary(t), "serve"), settings...)
+}
+
+// serveBy is serve for those who start the program in a way of their own.
+func serveBy(t *testing.T, cmd *exec.Cmd, settings ...string) *server {
+	t.Helper()
+	s := &server{t: t, cmd: cmd, log: &keptLog{}, done: make(chan struct{})}
 	s.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LISTEN_ADDR=127.0.0.1:0", "LOG_FORMAT=json"}, settings...)
 	out, err := s.cmd.StderrPipe()
 	if err == nil {
