@@ -5,7 +5,7 @@
 need DATABASE_URL REDIS_URL
 
 if [ -n "${LEGACY_SESSIONS:-}" ]; then
-	rosetree sessions migrate-legacy --from "$LEGACY_SESSIONS"
+	patient rosetree sessions migrate-legacy --from "$LEGACY_SESSIONS"
 else
-	rosetree sessions migrate-legacy
+	patient rosetree sessions migrate-legacy
 fi

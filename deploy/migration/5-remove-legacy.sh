@@ -6,6 +6,6 @@ need SERVERS MIGRATE_DATABASE_URL DATABASE_URL REDIS_URL
 [ "${1:-}" = --yes ] || { echo "usage: $0 --yes   (legacy tokens stop counting; there is no way back)" >&2; exit 2; }
 
 rosetree rollout set legacy_enabled=false --reason "${REASON:-migration: the legacy path ends}"
-# Run again, the function is still there and finds nothing to do.
-patient psql -X -A -t -v ON_ERROR_STOP=1 "$MIGRATE_DATABASE_URL" -c 'SELECT app_private.end_legacy()'
+# Where it cannot have its locks within a second it changes nothing, so that requests do not queue up behind it.
+patient psql -X -q -A -t -v ON_ERROR_STOP=1 "$MIGRATE_DATABASE_URL" -c "SET lock_timeout = '1s'" -c 'SELECT app_private.end_legacy()'
 rosetree migrate up     # some functions have changed with it: this notes them, and the self-test passes

@@ -28,11 +28,11 @@ below() {
 	done
 }
 
-# patient COMMAND…: live traffic may hold a lock that a statement needs, or be held up by it. Then the statement gives up, has
-# changed nothing, and is tried again.
+# patient COMMAND…: live traffic may hold what a command needs, or be held up by it. Then it gives up, and is tried again: what is
+# run by this may be run again.
 patient() {
 	tries=10
-	until PGOPTIONS='-c lock_timeout=1s' "$@"; do
+	until "$@"; do
 		tries=$((tries - 1))
 		[ $tries -gt 0 ] || exit 1
 		sleep 1

@@ -1,6 +1,7 @@
 package proof
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -15,6 +16,7 @@ type record struct {
 	failures []string                   // guarded by mu: requests that a user would have seen fail
 	lost     []string                   // guarded by mu: sockets that ended without an announcement
 	wrong    []string                   // guarded by mu: rows that were not the user's, were missing, or came twice
+	still    []string                   // guarded by mu: times when the machine itself gave this process nothing
 	took     map[string][]time.Duration // guarded by mu: latencies since the last cut, by kind
 }
 
@@ -69,4 +71,17 @@ func (l latencies) quantile(q float64) time.Duration {
 
 func (l latencies) String() string {
 	return fmt.Sprintf("p50 %v, p95 %v (%d)", l.quantile(.5).Round(100*time.Microsecond), l.quantile(.95).Round(100*time.Microsecond), len(l))
+}
+
+// watchTheMachine notes when a timer of this process, which is as nice as the servers, comes late by more than a second: what is
+// slow or fails then says little about the servers.
+func (r *record) watchTheMachine(ctx context.Context) {
+	const every = 50 * time.Millisecond
+	for ctx.Err() == nil {
+		began := time.Now()
+		rest(ctx, every)
+		if late := time.Since(began) - every; late > time.Second {
+			r.add(&r.still, "the machine stood still for %v", late.Round(time.Millisecond))
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -135,6 +136,7 @@ func TestSoak(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), length)
 	defer stop()
 	var living sync.WaitGroup
+	living.Go(func() { rec.watchTheMachine(ctx) })
 	for i := range 12 {
 		v := newVisitor(t, rec, front, fmt.Sprintf("soak%d@example.com", i), goodPassword)
 		living.Go(func() {
@@ -150,27 +152,28 @@ func TestSoak(t *testing.T) {
 		rest(ctx, every)
 	}
 	living.Wait()
-	for _, line := range rec.wrong {
-		t.Error(line)
-	}
-	for _, line := range rec.failures {
+	for _, line := range slices.Concat(rec.wrong, rec.lost, rec.failures) {
 		t.Error(line)
 		for _, s := range servers {
 			s.explain(line)
 		}
+	}
+	for _, line := range rec.still {
+		t.Log(line)
 	}
 	for _, s := range servers {
 		if n := s.metric("rosetree_hub_consistency_faults_total"); n != 0 {
 			t.Errorf("the hub of %s found %v faults in its own books", s.url, n)
 		}
 	}
-	t.Logf("%v: %d log-ins, %d sockets, %d ledger writes, %d revocations and log-outs", length, rec.counted("log-in"),
-		rec.counted("socket opened"), rec.counted("ledger write"), rec.counted("log-out")+rec.counted("revocation"))
+	what := fmt.Sprintf("Two servers on %s/%s, %d cores, %v: %d log-ins, %d sockets, %d ledger writes, %d revocations and log-outs. "+
+		"Of all that %d requests failed, %d sockets were lost and %d answers were wrong; nobody tried again. The machine itself stood still for over a second %d times.",
+		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), length, rec.counted("log-in"), rec.counted("socket opened"), rec.counted("ledger write"),
+		rec.counted("log-out")+rec.counted("revocation"), len(rec.failures), len(rec.lost), len(rec.wrong), len(rec.still))
+	t.Log(what)
 	verdict := judgeSoak(t, readings, length)
 	if pictures := os.Getenv("ROSETREE_SOAK_PICTURES"); pictures != "" {
-		drawSoak(t, pictures, readings, fmt.Sprintf("Two servers on %s/%s, %d cores, %v: %d log-ins, %d sockets, %d ledger writes, %d revocations and log-outs.",
-			runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), length, rec.counted("log-in"), rec.counted("socket opened"), rec.counted("ledger write"),
-			rec.counted("log-out")+rec.counted("revocation")), verdict)
+		drawSoak(t, pictures, readings, what, verdict)
 	}
 }
 
