@@ -14,6 +14,7 @@ type metrics struct {
 	upgrades  *prometheus.CounterVec // result: ok, or the problem's code
 	closed    *prometheus.CounterVec // reason: the short code
 	delivered prometheus.Counter
+	conflated prometheus.Counter
 	sweeps    prometheus.Histogram
 	prices    prometheus.Histogram
 	faults    prometheus.Counter
@@ -29,6 +30,7 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 		upgrades:  f.NewCounterVec(prometheus.CounterOpts{Name: "rosetree_hub_upgrades_total", Help: "Upgrades by result: ok, or the problem's code."}, []string{"result"}),
 		closed:    f.NewCounterVec(prometheus.CounterOpts{Name: "rosetree_hub_closes_total", Help: "Closed sockets by reason."}, []string{"reason"}),
 		delivered: f.NewCounter(prometheus.CounterOpts{Name: "rosetree_hub_updates_delivered_total", Help: "Price updates handed to the kernel."}),
+		conflated: f.NewCounter(prometheus.CounterOpts{Name: "rosetree_hub_updates_conflated_total", Help: "Price updates that a socket was not given because a newer one of the same symbol had come."}),
 		sweeps: f.NewHistogram(prometheus.HistogramOpts{Name: "rosetree_hub_sweep_seconds", Help: "Time of one round over the sockets that had something to get.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 8)}),
 		prices: f.NewHistogram(prometheus.HistogramOpts{Name: "rosetree_hub_price_seconds", Help: "From a price's arrival here to the end of the round that gave it to the sockets; what a client's own max_hz holds back is not counted.",
@@ -41,9 +43,10 @@ func newMetrics(reg prometheus.Registerer, h *Hub) *metrics {
 	return m
 }
 
-func (m *metrics) sweep(took time.Duration, delivered uint64) {
+func (m *metrics) sweep(took time.Duration, delivered, conflated uint64) {
 	m.sweeps.Observe(took.Seconds())
 	m.delivered.Add(float64(delivered))
+	m.conflated.Add(float64(conflated))
 }
 
 // priced measures a round that took up prices, the oldest of which came at moved.

@@ -147,7 +147,8 @@ type priceSlots struct {
 	snapshot  bool // a snapshot is to be sent before any update
 	every     bool // "*": new symbols join, with this gate
 	everyGate uint8
-	seen      int // how many of the hub's tickers "*" has taken in
+	seen      int    // how many of the hub's tickers "*" has taken in
+	overtaken uint32 // updates that a newer one of their symbol has replaced since they were last counted
 }
 
 var (
@@ -181,6 +182,8 @@ func (c *conn) appendPrices(s *shard, b []byte, now int64) (_ []byte, more bool)
 	}
 	c.flush.delivered += uint64(sent + updates)
 	s.delivered += uint64(sent + updates)
+	s.conflated += uint64(p.overtaken)
+	p.overtaken = 0
 	return b, more || p.snapshot
 }
 
@@ -257,6 +260,9 @@ func (p *priceSlots) appendUpdates(b []byte, now int64) (_ []byte, sent int, due
 			break
 		}
 		b = appendUpdate(b, f, sent)
+		if sl.sent > 0 {
+			p.overtaken += uint32(f.n) - sl.sent - 1
+		}
 		sl.sent = uint32(f.n)
 		g.used = true
 		sent++

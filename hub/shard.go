@@ -41,6 +41,7 @@ type shard struct {
 	scratch      []byte
 	kernel       *kernelWrite
 	delivered    uint64
+	conflated    uint64
 	pace         pace // of goodbyes
 }
 
@@ -124,8 +125,8 @@ func (s *shard) run(stop <-chan struct{}) {
 			continue
 		}
 		took := s.sweep()
-		s.hub.metrics.sweep(took, s.delivered)
-		s.delivered = 0
+		s.hub.metrics.sweep(took, s.delivered, s.conflated)
+		s.delivered, s.conflated = 0, 0
 		if took > restAfter {
 			rested = time.Now().Add(min(took, s.hub.cfg.FlushInterval))
 		}
