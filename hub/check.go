@@ -21,6 +21,9 @@ func (h *Hub) Check() (faults []string) {
 		faults = append(faults, c.check()...)
 	}
 	faults = append(faults, h.checkCounts()...)
+	for _, t := range h.topics {
+		faults = append(faults, h.checkTopic(t)...)
+	}
 	if now := h.Open(); inShards > now+len(open)/10+16 && now == len(open) {
 		faults = append(faults, fmt.Sprintf("shards hold %d connections, %d are open", inShards, now))
 	}
@@ -48,6 +51,19 @@ func (h *Hub) checkCounts() (faults []string) {
 	for k, n := range recount {
 		if h.counts[k] != n {
 			faults = append(faults, fmt.Sprintf("a count of kind %d is %d, not %d", k.what, h.counts[k], n))
+		}
+	}
+	return faults
+}
+
+// checkTopic looks for followers that have left: a connection is counted out last of all.
+func (h *Hub) checkTopic(t *topic) (faults []string) {
+	for _, f := range t.all() {
+		h.mu.Lock()
+		_, open := h.open[f.c]
+		h.mu.Unlock()
+		if !open && t.has(f) {
+			faults = append(faults, fmt.Sprintf("connection %s is closed and follows %s", f.c.id, t.Name))
 		}
 	}
 	return faults

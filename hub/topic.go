@@ -42,10 +42,10 @@ type subscription struct {
 
 // Publish sends a message with its "type" to all who follow the topic.
 func (h *Hub) Publish(name string, message any) {
-	t := h.topics[name]
-	t.mu.Lock()
-	followers := slices.Collect(maps.Keys(t.followers))
-	t.mu.Unlock()
+	push(h.topics[name].all(), message)
+}
+
+func push(followers []*subscription, message any) {
 	if len(followers) == 0 {
 		return
 	}
@@ -55,19 +55,26 @@ func (h *Hub) Publish(name string, message any) {
 	}
 }
 
+func (t *topic) all() []*subscription {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Keys(t.followers))
+}
+
+func (t *topic) has(f *subscription) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, follows := t.followers[f]
+	return follows
+}
+
 // PublishTo sends a message with its "type" to all connections of a user that follow a personal topic.
 func (h *Hub) PublishTo(name string, user auth.UserID, message any) {
 	t := h.topics[name]
 	t.mu.Lock()
 	followers := slices.Collect(maps.Keys(t.users[user]))
 	t.mu.Unlock()
-	if len(followers) == 0 {
-		return
-	}
-	encoded := encode(message)
-	for _, f := range followers {
-		f.push(encoded)
-	}
+	push(followers, message)
 }
 
 // Follows says whether a connection of user follows a personal topic here.
@@ -158,6 +165,10 @@ func (c *conn) followTopic(m channelMessage) error {
 // start registers first and reads then, so that nothing is missed between the two.
 func (f *subscription) start(ack *subscribed) error {
 	f.join()
+	if f.c.over() { // its subscriptions were taken away before this one was there
+		f.close()
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
 	defer cancel()
 	now, err := f.t.Now(ctx, f.c.identity())
