@@ -51,6 +51,7 @@ type lastInput struct {
 // LastPrice is a symbol's newest price. What is not known is null.
 type LastPrice struct {
 	Symbol    Symbol           `json:"s"`
+	Name      string           `json:"name"`
 	Price     *decimal.Decimal `json:"p"`
 	Time      *int64           `json:"t"` // Unix milliseconds
 	N         uint64           `json:"n"`
@@ -95,7 +96,7 @@ func (s *Service) last(_ context.Context, _ struct{}, in lastInput) (lastOutput,
 }
 
 func (s *Service) lastPrice(i Instrument) LastPrice {
-	p := LastPrice{Symbol: i.Symbol, Currency: i.Currency, Freshness: s.Book.Freshness(i.Symbol, time.Now())}
+	p := LastPrice{Symbol: i.Symbol, Name: i.Name, Currency: i.Currency, Freshness: s.Book.Freshness(i.Symbol, time.Now())}
 	q, ok := s.Book.Quote(i.Symbol)
 	if !ok {
 		return p

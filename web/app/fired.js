@@ -5,7 +5,7 @@ import { percent, price } from './format.js';
 /** @typedef {{id:string, symbol:string, kind:string, threshold:string, price:string, fired_at:string}} Firing */
 
 /** What an alert waits for. @param {{symbol:string, kind:string, threshold:string}} a */
-export const wanted = ({ symbol, kind, threshold: t }) => (kind === 'day_pct' ? `${percent(t)} in a day` : `${kind === 'above' ? 'rises to' : 'falls to'} ${price(t, symbol)}`);
+export const wanted = ({ symbol, kind, threshold: t }) => (kind === 'day_pct' ? `moves by ${percent(t)} in a day` : `${kind === 'above' ? 'rises to' : 'falls to'} ${price(t, symbol)}`);
 
 /** What came true. @param {Firing} f */
 export const said = (f) => (f.kind === 'day_pct' ? `${f.symbol} moved by ${percent(f.threshold)} in a day: ${price(f.price, f.symbol)}` : `${f.symbol} ${f.kind === 'above' ? 'rose' : 'fell'} to ${price(f.price, f.symbol)}`);

@@ -72,6 +72,9 @@ export function percent(v, sign = true) {
 /** @param {number|null|undefined} v */
 export const count = (v) => show(v, { maximumFractionDigits: 0 });
 
+/** "1 row", "2 rows" @param {number|null|undefined} n @param {string} what */
+export const amount = (n, what) => `${count(n)} ${what}${n === 1 ? '' : 's'}`;
+
 /** 1, 0 or −1, read from the text. @param {Amount} v */
 export function direction(v) {
   const s = String(v ?? '');

@@ -11,6 +11,8 @@ export const conn = signal(/** @type {import('./rosetree.js').State} */ ('idle')
 export const rtt = signal(0);
 export const retryAt = signal(0);
 export const heardAt = signal(0);
+/** The connection was there and is gone, through all attempts to have it again. */
+export const lost = signal(false);
 export const ended = signal(/** @type {import('./rosetree.js').End|null} */ (null));
 export const endedAt = signal(0);
 export const notices = signal(/** @type {any[]} */ ([]));
@@ -36,7 +38,9 @@ async function whyRefused() {
 client.on('state', (state) => batch(() => {
   conn.value = state;
   retryAt.value = client.retryAt;
-  heardAt.value = client.heardAt;
+  const still = lost.value && (state === 'waiting' || state === 'connecting');
+  if (!still) heardAt.value = client.heardAt; // an attempt that failed has heard nothing
+  lost.value = still || state === 'waiting';
 }));
 client.on('pong', () => { rtt.value = client.rtt; });
 client.on('ended', (end) => batch(() => {

@@ -66,13 +66,17 @@ export function Menu({ label, children, kind = 'btn quiet slim', title, left }) 
     const key = (/** @type {KeyboardEvent} */ e) => {
       if (e.key === 'Escape') setOpen(false), ref.current?.querySelector('button')?.focus();
     };
+    const shut = () => setOpen(false);
     addEventListener('pointerdown', away);
     addEventListener('keydown', key);
-    return () => { removeEventListener('pointerdown', away); removeEventListener('keydown', key); };
+    if (at) addEventListener('scroll', shut, true);
+    return () => { removeEventListener('pointerdown', away); removeEventListener('keydown', key); removeEventListener('scroll', shut, true); };
   }, [open]);
+  const inTable = open && ref.current?.closest('.scroll'), r = inTable && ref.current?.getBoundingClientRect(); // a table that scrolls would cut it off
+  const at = r ? { position: 'fixed', top: `${r.bottom + 6}px`, right: `${innerWidth - r.right}px` } : undefined;
   return html`<div class=${left ? 'menu left' : 'menu'} ref=${ref}>
     <button type="button" class=${kind} aria-expanded=${open ? 'true' : 'false'} title=${title} onClick=${() => setOpen(!open)}>${label}</button>
-    ${open && html`<div onClick=${(/** @type {any} */ e) => e.target.closest('a,button') && setOpen(false)}>${children}</div>`}
+    ${open && html`<div style=${at} onClick=${(/** @type {any} */ e) => e.target.closest('a,button') && setOpen(false)}>${children}</div>`}
   </div>`;
 }
 

@@ -1,1 +1,1 @@
-import"./chunk-LJDGQAMP.js";
+import"./chunk-DGIYUIGR.js";

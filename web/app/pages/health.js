@@ -18,8 +18,10 @@ export function useHealth(every, also) {
   return { state: whole.data ? whole.data.body?.status ?? 'down' : null, checks: Object.entries(whole.data?.body?.checks ?? {}), paths: paths.data };
 }
 
-/** @param {{of:ReturnType<typeof useHealth>}} p */
-export const Health = ({ of: { state, checks, paths } }) => html`<section class="card big" role="status"><span class=${`dot ${state ?? ''}`}></span>${state === null ? 'Asking …' : state === 'ok' ? 'Everything works' : state === 'degraded' ? 'Rosetree works, with less than all of it' : 'Rosetree is down'}</section>
+const sums = /** @type {Record<string, string>} */ ({ ok: 'Everything works', degraded: 'Rosetree works, though not all of it', down: 'Rosetree is down' });
+
+/** @param {{of:ReturnType<typeof useHealth>, children?:any}} p children: what people should know before the parts */
+export const Health = ({ of: { state, checks, paths }, children }) => html`<section class="card big" role="status"><span class=${`dot ${state ?? ''}`}></span>${state === null ? 'Asking …' : sums[state] ?? sums.down}</section>${children}
     <section class="card" aria-labelledby="parts"><header><h2 id="parts">Parts</h2></header><ul class="parts">
       ${checks.map(([name, c]) => part(named[name] ?? name, ...read(c)))}
       ${paths && part('Log-in with sessions', paths[0].ok ? 'ok' : 'off', '')}${paths && part('Log-in with legacy tokens', paths[1].ok ? 'ok' : 'off', '')}</ul></section>`;

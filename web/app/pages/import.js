@@ -1,7 +1,7 @@
 import { Dialog, Trouble, toast, useAsked } from '../ui.js';
 import { api, url } from '../api.js';
 import { client } from '../live.js';
-import { count, day, quantity, time } from '../format.js';
+import { amount, count, day, quantity, time } from '../format.js';
 import { html, signal, useState } from '../vendor/preact.js';
 
 const colours = /** @type {Record<string, string>} */ ({ new: 'good', invalid: 'bad', skipped: 'warn' });
@@ -54,29 +54,29 @@ export function Import({ portfolio, close, done }) {
   const take = async () => {
     const r = file && (await send(file, false));
     if (!r) return;
-    toast(`${count(r.added)} rows imported`, r.import && 'Undo', () => undo(portfolio, r.import, done));
+    toast(`${amount(r.added, 'row')} imported`, r.import && 'Undo', () => undo(portfolio, r.import, done));
     close();
     done();
   };
   const fresh = report ? report.total - report.duplicates - report.invalid - report.skipped : 0;
-  return html`<${Dialog} title="Import" close=${close}>
-    <div class="field"><label for="file">A CSV or JSON file, as your broker or another tracker exports it</label><input id="file" type="file" accept=".csv,.json,.xml,.txt" onChange=${chosen} /></div>
+  return html`<${Dialog} title="Import" kind="sheet broad" close=${close}>
+    <div class="field"><label for="file">A CSV, JSON or XML file, as your broker or another tracker exports it</label><input id="file" type="file" accept=".csv,.json,.xml,.txt" onChange=${chosen} /></div>
     <${Trouble} error=${error} />
     ${busy && html`<${Progress} portfolio=${portfolio} />`}
     ${report && html`<${Report} report=${report} fresh=${fresh} name=${file?.name ?? ''} />`}
-    ${report?.invalid > 0 && html`<label class="check"><input type="checkbox" checked=${skip} onChange=${(/** @type {any} */ e) => setSkip(e.target.checked)} />Leave out the ${count(report.invalid)} rows that cannot be taken</label>`}
+    ${report?.invalid > 0 && html`<label class="check"><input type="checkbox" checked=${skip} onChange=${(/** @type {any} */ e) => setSkip(e.target.checked)} />Leave out the ${amount(report.invalid, 'row')} that cannot be taken</label>`}
     ${!report && html`<${Earlier} list=${earlier.data?.imports ?? []} undo=${(/** @type {string} */ id) => undo(portfolio, id, () => { earlier.again(); done(); })} />`}
-    <div class="foot"><button type="button" class="btn" onClick=${close}>Cancel</button><button type="button" class="btn primary" disabled=${busy || !fresh || (report?.invalid > 0 && !skip)} onClick=${take}>${report ? `Import ${count(fresh)} rows` : 'Import'}</button></div><//>`;
+    <div class="foot"><button type="button" class="btn" onClick=${close}>Cancel</button><button type="button" class="btn primary" disabled=${busy || !fresh || (report?.invalid > 0 && !skip)} onClick=${take}>${report ? `Import ${amount(fresh, 'row')}` : 'Import'}</button></div><//>`;
 }
 
 /** @param {{report:any, fresh:number, name:string}} p */
 const Report = ({ report, fresh, name }) => html`<p role="status">${name} · ${report.format}: <b>${count(fresh)} new</b>, ${count(report.duplicates)} known already, ${count(report.invalid)} cannot be taken, ${count(report.skipped)} left out. Nothing has been changed yet.</p>
   ${report.instruments?.length > 0 && html`<p class="small soft">Not known yet, and kept as manual instruments: ${report.instruments.join(', ')}.</p>`}
   ${report.oversold?.length > 0 && html`<p class="small soft">More is sold than was bought of ${report.oversold.join(', ')}: the profit of the missing units is not known.</p>`}
-  <div class="scroll report" tabindex="0"><table><thead><tr><th scope="col" class="num">Row</th><th scope="col">Verdict</th><th scope="col">When</th><th scope="col">What</th><th scope="col" class="num">Quantity</th></tr></thead>
+  <div class="scroll report" tabindex="0"><table><thead><tr><th scope="col" class="num">Row</th><th scope="col">Verdict</th><th scope="col" class="wide">When</th><th scope="col">What</th><th scope="col" class="num">Quantity</th></tr></thead>
     <tbody>${report.rows.slice(0, SHOWN).map((/** @type {any} */ r) => html`<tr key=${r.row}><td class="num">${r.row}</td><td><span class=${`tag ${colours[r.verdict] ?? ''}`}>${r.verdict}</span> <span class="small">${r.message}</span></td>
-      <td class="nowrap">${day(r.transaction?.executed_at)}</td><td>${r.transaction?.type} ${r.transaction?.symbol}</td><td class="num">${quantity(r.transaction?.quantity)}</td></tr>`)}</tbody></table></div>`;
+      <td class="nowrap wide">${day(r.transaction?.executed_at)}</td><td class="nowrap">${r.transaction?.type} ${r.transaction?.symbol}</td><td class="num">${quantity(r.transaction?.quantity)}</td></tr>`)}</tbody></table></div>`;
 
 /** @param {{list:any[], undo:(id:string) => void}} p */
-const Earlier = ({ list, undo: back }) => (list.length ? html`<h3>Earlier imports</h3><ul class="parts">${list.map((i) => html`<li key=${i.id}><span class="grow"><b>${i.file_name || i.format}</b><br /><span class="soft small">${time(i.created_at)} · ${count(i.added)} rows</span></span>
+const Earlier = ({ list, undo: back }) => (list.length ? html`<h3>Earlier imports</h3><ul class="parts">${list.map((i) => html`<li key=${i.id}><span class="grow"><b>${i.file_name || i.format}</b><br /><span class="soft small">${time(i.created_at)} · ${amount(i.added, 'row')}</span></span>
   ${i.undone_at ? html`<span class="tag">undone</span>` : html`<button type="button" class="btn slim" onClick=${() => back(i.id)}>Undo</button>`}</li>`)}</ul>` : null);

@@ -13,9 +13,11 @@ export default function Status() {
   }, []);
   const board = useAsked(() => get('/api/notices'), []);
   const health = useHealth(10000, () => { setAt(Date.now()); board.again(); });
+  // What people were told is wrong counts also where every part answers.
+  const trouble = !!board.data?.now.some((/** @type {any} */ n) => n.level === 'critical'), worst = health.state === 'down' ? 'down' : 'degraded';
   return html`<div class="pagehead"><h1>Status</h1><span class="soft small">checked ${time(at, { timeStyle: 'medium' })}, every ten seconds</span></div>
-    <${Health} of=${health} />
-    ${board.data ? html`<${List} id="now" title="Now" list=${board.data.now} none="No notice." />
+    <${Health} of=${trouble ? { ...health, state: worst } : health}>${trouble && html`<${List} id="now" title="Now" list=${board.data.now} />`}<//>
+    ${board.data ? html`${!trouble && html`<${List} id="now" title="Now" list=${board.data.now} none="No notice." />`}
       ${board.data.planned.length > 0 && html`<${List} id="planned" title="Planned" list=${board.data.planned} />`}
       <${List} id="past" title="The last 14 days" list=${board.data.past} none="Nothing happened." />` : board.error && html`<p class="problem">Notices cannot be read now: ${board.error.message}</p>`}`;
 }

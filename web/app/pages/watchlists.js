@@ -66,7 +66,7 @@ function Table({ list, put }) {
   };
   return html`<${Add} list=${list} put=${put} />
     ${list.symbols.length ? html`<div class="scroll"><table><caption class="sr">${list.name}, live prices</caption>
-      <thead><tr><th scope="col">Symbol</th><th scope="col" class="num">Price</th><th scope="col" class="num">Chg %</th><th scope="col" class="num wide">60 min</th><th scope="col"><span class="sr">Acts</span></th></tr></thead>
+      <thead><tr><th scope="col">Symbol</th><th scope="col" class="wide">Name</th><th scope="col" class="num">Price</th><th scope="col" class="num">Chg %</th><th scope="col" class="num wide">60 min</th><th scope="col"><span class="sr">Acts</span></th></tr></thead>
       <tbody>${list.symbols.map((s, i) => html`<${Row} key=${s} symbol=${s} first=${!i} last=${i === list.symbols.length - 1} unknown=${unknown.includes(s)} move=${move} remove=${remove} />`)}</tbody></table></div>`
       : html`<p class="empty">Nothing on this list yet. Add a symbol above.</p>`}`;
 }
@@ -79,7 +79,7 @@ function Row({ symbol, first, last, unknown, move, remove }) {
     else if (e.altKey && (e.key === 'ArrowUp' || e.key === 'ArrowDown')) e.preventDefault(), move(symbol, e.key === 'ArrowUp' ? -1 : 1);
   };
   const late = q.freshness === 'closed' && q.t ? `at close ${time(q.t, { timeStyle: 'short' })}` : ['stalled', 'stale'].includes(q.freshness ?? '') ? ago(q.t) : '';
-  return html`<tr data-row=${symbol} class=${q.freshness ?? ''} tabindex=${first ? 0 : -1} onKeyDown=${key}><th scope="row" class="sym">${symbol}</th>
+  return html`<tr data-row=${symbol} class=${q.freshness ?? ''} tabindex=${first ? 0 : -1} onKeyDown=${key}><th scope="row" class="sym">${symbol}</th><td class="name wide">${q.name}</td>
     <td class="num px"><span class=${tick > 0 ? 'up' : tick < 0 ? 'down' : ''}><i aria-hidden="true">${tick > 0 ? '▲' : tick < 0 ? '▼' : ''}</i>${price(q.p, symbol)}</span> <span class="soft small wide">${q.currency}</span>${(unknown || late) && html`<span class="age">${unknown ? 'no such symbol here' : late}</span>`}</td>
     <td class="num"><${Delta} v=${per}>${percent(per)}<//></td><td class="num wide"><${Spark} symbol=${symbol} /></td>
     <td class="act"><button type="button" class="btn quiet icon slim wide" aria-label=${`Move ${symbol} up`} disabled=${first} onClick=${() => move(symbol, -1)}><${Icon} name="up" size="15" /></button><button type="button" class="btn quiet icon slim wide" aria-label=${`Move ${symbol} down`} disabled=${last} onClick=${() => move(symbol, 1)}><${Icon} name="down" size="15" /></button>

@@ -6,7 +6,7 @@ import { browser, demo, logIn, modes, page, quiet, redis, register, shot, tidy }
 /** @type {import('playwright-core').Browser} */ let b;
 
 before(async () => { [d, b] = await Promise.all([demo(), browser()]); });
-afterEach(() => tidy(b, 'admin'));
+afterEach((t) => tidy(b, 'admin', t));
 after(async () => {
   await b?.close();
   await d?.stop();

@@ -133,11 +133,11 @@ export async function until(holds, what) {
   for (const end = Date.now() + PATIENCE; !holds(); await new Promise((r) => setTimeout(r, 50))) assert.ok(Date.now() < end, `in vain: ${what}`);
 }
 
-/** For afterEach: what a test left open is what it failed on, so it is photographed before it is closed. @param {import('playwright-core').Browser} b @param {string} name */
-export async function tidy(b, name) {
+/** For afterEach: closes what a test left open, and photographs it first where the test failed. @param {import('playwright-core').Browser} b @param {string} name @param {any} t */
+export async function tidy(b, name, t) {
   let n = 0;
   for (const context of b.contexts()) {
-    for (const p of context.pages()) {
+    for (const p of t.passed ? [] : context.pages()) {
       await p.screenshot({ path: join(artifacts, `failed-${name}-${++n}.png`) }).catch(() => {});
       for (const c of complaints.get(p) ?? []) console.log(`# ${p.url()}: ${c.text}`);
     }

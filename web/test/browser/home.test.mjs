@@ -7,7 +7,7 @@ import { browser, demo, logIn, modes, moves, page, quiet, tidy } from './harness
 /** @type {import('playwright-core').Page} */ let p;
 
 before(async () => { [d, b] = await Promise.all([demo(), browser()]); });
-afterEach(() => tidy(b, 'home'));
+afterEach((t) => tidy(b, 'home', t));
 after(async () => {
   await b?.close();
   await d?.stop();

@@ -6,7 +6,7 @@ import { accessible, browser, demo, logIn, modes, page, quiet, shot, tidy } from
 /** @type {import('playwright-core').Browser} */ let b;
 
 before(async () => { [d, b] = await Promise.all([demo(), browser()]); });
-afterEach(() => tidy(b, 'import'));
+afterEach((t) => tidy(b, 'import', t));
 after(async () => {
   await b?.close();
   await d?.stop();

@@ -12,7 +12,7 @@ import { browser, browserPath, demo, flags, logIn, modes, moves, page, quiet, re
 /** @type {import('playwright-core').Browser} */ let b;
 
 before(async () => { [d, b] = await Promise.all([demo(), browser()]); });
-afterEach(() => tidy(b, 'life'));
+afterEach((t) => tidy(b, 'life', t));
 after(async () => {
   await b?.close();
   await d?.stop();

@@ -12,7 +12,7 @@ const many = Number(process.env.WEB_TEST_SESSIONS ?? 5000), people = Math.ceil(m
 /** @type {import('playwright-core').Browser} */ let b;
 
 before(async () => { [d, b] = await Promise.all([demo(), browser()]); });
-afterEach(() => tidy(b, 'many'));
+afterEach((t) => tidy(b, 'many', t));
 after(async () => {
   await b?.close();
   await d?.stop();

@@ -5,7 +5,7 @@ import { browser, demo, logIn, modes, moves, page, quiet, tidy } from './harness
 /** @type {import('playwright-core').Browser} */ let b;
 /** @type {Awaited<ReturnType<typeof demo>>} */ let d;
 
-afterEach(() => tidy(b, 'outage'));
+afterEach((t) => tidy(b, 'outage', t));
 after(async () => {
   await b?.close();
   await d?.stop();
@@ -25,8 +25,10 @@ test('the server goes and comes back under an open page: live again without a re
   await p.waitForSelector('.pill[data-state=waiting], .pill[data-state=connecting]');
   await p.waitForSelector('main.offline');
   assert.equal(await p.locator('[data-row]').count(), rows, 'what was known is still shown');
-  const said = p.evaluate(() => document.querySelector('.banner')?.textContent);
-  assert.match((await said) ?? '', /Not connected/);
+  const banner = p.locator('.banner:has-text("Not connected")'), said = await banner.textContent();
+  await p.evaluate(() => { const was = document.querySelector('.banner'); /** @type {any} */ (globalThis).kept = () => was?.isConnected; });
+
+  assert.match(said ?? '', /What you see is from \d/);
 
   // A transaction that is entered meanwhile waits, and is sent once the server is there.
   const symbol = await p.locator('[data-row]').first().getAttribute('data-row');
@@ -37,6 +39,8 @@ test('the server goes and comes back under an open page: live again without a re
   await p.fill('dialog [name=price]', '50');
   await p.click('dialog button.primary');
 
+  assert.equal(await p.evaluate(() => /** @type {any} */ (globalThis).kept()), true, 'the banner stays through every attempt');
+  assert.equal(await banner.textContent(), said, 'and what is on screen is as old as it was');
   const again = await demo({ data: d.data, listen: new URL(d.url).host });
   d = { ...again };
   await p.waitForSelector('.pill[data-state=live]');

@@ -6,7 +6,7 @@ import { accessible, browser, demo, logIn, modes, moves, page, quiet, shot, tidy
 /** @type {import('playwright-core').Browser} */ let b;
 
 before(async () => { [d, b] = await Promise.all([demo(), browser()]); });
-afterEach(() => tidy(b, 'story'));
+afterEach((t) => tidy(b, 'story', t));
 after(async () => {
   await b?.close();
   await d?.stop();

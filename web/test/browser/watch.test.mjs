@@ -8,7 +8,7 @@ import { accessible, browser, demo, logIn, modes, moves, page, quiet, shot, tidy
 /** @type {import('playwright-core').Browser} */ let b;
 
 before(async () => { [d, b] = await Promise.all([demo(), browser()]); });
-afterEach(() => tidy(b, 'watch'));
+afterEach((t) => tidy(b, 'watch', t));
 after(async () => {
   await b?.close();
   await d?.stop();

@@ -18,6 +18,6 @@ export function Overview() {
   }, [conn.value]);
   const o = overview.value;
   const figures = /** @type {[string, any][]} */ ([['Sockets', count(o?.sockets)], ['Users', count(o?.users)], ['Sessions', count(o?.sessions)],
-    ['On sessions', percent(o?.session_share, false)], ['Validation p95', ms(o?.validate_p95_ms)], ['Revocation p95', ms(o?.revoke_p95_ms)], ['Our errors', percent(o?.error_rate, false)]]);
+    ['Session / legacy', o?.session_share === undefined || o?.session_share === null ? '–' : `${Math.round(o.session_share)} / ${100 - Math.round(o.session_share)} %`], ['Validation p95', ms(o?.validate_p95_ms)], ['Revocation p95', ms(o?.revoke_p95_ms)], ['Our errors', percent(o?.error_rate, false)]]);
   return html`<dl class="card kpis">${figures.map(([k, v]) => html`<div key=${k}><dt>${k}</dt><dd>${v}</dd></div>`)}</dl>`;
 }

@@ -1,7 +1,7 @@
 import { Dialog, Field, Trouble, useForm } from '../../ui.js';
 import { api, get, stepUp } from '../../api.js';
 import { client, conn } from '../../live.js';
-import { count } from '../../format.js';
+import { amount, count } from '../../format.js';
 import { overview } from './overview.js';
 import { userOf, who } from './sessions.js';
 import { html, signal, useEffect, useState } from '../../vendor/preact.js';
@@ -50,9 +50,6 @@ const lines = (s) => html`${s.sockets_ms.slice(0, SHOWN).map((/** @type {number}
 
 const SHOWN = 20; // sockets of a server; the line after them is of all
 
-/** @param {number} n @param {string} what */
-const amount = (n, what) => `${count(n)} ${what}${n === 1 ? '' : 's'}`;
-
 export function Receipts() {
   useEffect(takeUp, []);
   return receipts.value.length ? html`<section class="card" aria-labelledby="receipts"><header><h2 id="receipts">Receipts</h2></header><ol class="pad log" role="log">
@@ -100,9 +97,9 @@ export function Revoke({ target, close }) {
     close();
   });
   return html`<${Dialog} title=${titles[kind]} close=${close}><form class="stack" onSubmit=${form.submit}>
-    <p>${kind === 'one' ? html`The session of <b>${who(s)}</b> on ${s.device?.name || 'an unnamed device'} ends at once, and its sockets close.` : kind === 'some' ? html`<b>${sessions.length} sessions</b> end at once, and their sockets close.`
+    <p>${kind === 'one' ? html`The session of <b>${who(s)}</b> on ${s.device?.name || 'an unnamed device'} ends at once, and its sockets close.` : kind === 'some' ? html`<b>${amount(sessions.length, 'session')}</b> ${sessions.length === 1 ? 'ends' : 'end'} at once, and ${sessions.length === 1 ? 'its' : 'their'} sockets close.`
       : kind === 'user' ? html`Every session of <b>${who(s)}</b> ends at once, on every device.` : html`<b>${count(total)} sessions</b>, everyone's and this one too, end at once on every server, and all their sockets close. The receipt is shown here when you have logged in again.`}</p>
-    ${kind === 'all' && html`<${Field} label="How many sessions are that?" name="count" inputmode="numeric" required autocomplete="off" hint=${`Type ${total} to say that you mean it.`} error=${form.error} />`}
+    ${kind === 'all' && html`<${Field} label="How many sessions are that?" name="count" inputmode="numeric" required autofocus autocomplete="off" hint=${`Type ${total} to say that you mean it.`} error=${form.error} />`}
     <${Field} label="Reason" name="reason" required maxlength="200" autofocus=${kind !== 'all'} hint="Kept in the audit log." error=${form.error} />
     <${Trouble} error=${form.error} fields=${['reason', 'count']} />
     <div class="foot"><button type="button" class="btn" onClick=${close}>Cancel</button><button class="btn primary danger" disabled=${form.busy}>Revoke</button></div></form><//>`;
