@@ -223,6 +223,15 @@ func (r *replay) act(words []string) {
 	case "import":
 		done, _ := strconv.Atoi(words[3])
 		r.h.hub.PublishTo(portfolio.ImportsChannel, auth.UserID(words[1]), portfolio.ImportProgress{Type: "import", Run: "r1", Portfolio: "p1", Phase: words[2], Done: done, Total: 100_000})
+	case "session":
+		n := auth.SessionNews{Event: words[1], ID: auth.SessionID(words[2]), User: auth.UserID(strings.Join(words[3:], "")), At: time.Now()}
+		r.h.hub.Publish("sessions", struct {
+			Type string `json:"type"`
+			auth.SessionNews
+		}{"session", n})
+		r.h.hub.TellDevices(n, func(u auth.UserID, id auth.SessionID) bool { // s-ana2 is u-ana's
+			return strings.HasPrefix(string(id), "s-"+strings.TrimPrefix(string(u), "u-"))
+		})
 	case "drain":
 		r.h.stop()
 	case "move":
