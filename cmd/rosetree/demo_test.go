@@ -13,31 +13,17 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"rosetree/internal/devstack"
 )
 
-// program is the binary under test, built once.
-var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "rosetree-bin-")
-	if err != nil {
-		return "", err
-	}
-	bin := filepath.Join(dir, "rosetree")
-	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return bin, nil
-})
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if bin, err := program(); err == nil {
-		os.RemoveAll(filepath.Dir(bin))
-	}
-	os.Exit(code)
+// program is the binary under test.
+func program(t *testing.T) string {
+	t.Helper()
+	return devstack.Test(t).Program(t, "rosetree/cmd/rosetree")
 }
 
 // runningDemo is a demo as a person or a script starts it.
@@ -64,10 +50,7 @@ func startDemo(t *testing.T, data string) *runningDemo {
 // startAs starts a demo, or a cluster.
 func startAs(t *testing.T, command, data string) *runningDemo {
 	t.Helper()
-	bin, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
+	bin := program(t)
 	d := &runningDemo{data: data, stderr: &bytes.Buffer{}}
 	d.cmd = exec.Command(bin, command, "--json", "--listen", "127.0.0.1:0", "--data", data)
 	d.cmd.Stderr = d.stderr
@@ -270,10 +253,7 @@ func TestASecondDemoOnTheSameFolderIsRefused(t *testing.T) {
 }
 
 func TestADemoTellsAPersonWhatToTry(t *testing.T) {
-	bin, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
+	bin := program(t)
 	cmd := exec.Command(bin, "demo", "--data", demoData(t), "--listen", "127.0.0.1:0")
 	out, err := cmd.StdoutPipe()
 	if err != nil {

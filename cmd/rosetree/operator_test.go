@@ -147,10 +147,7 @@ func TestOperator_AccountsSwitchesSessionsAndTheAuditLog(t *testing.T) {
 // Killed between Redis and the record, it leaves a session that no list shows; the next run finishes that too.
 func TestOperator_AMigrationThatIsKilledIsFinishedByTheNextOne(t *testing.T) {
 	o := newOperated(t)
-	bin, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
+	bin := program(t)
 	const n = 5
 	var old strings.Builder
 	for i := range n {

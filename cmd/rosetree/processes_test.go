@@ -34,10 +34,7 @@ type processes struct {
 
 func startProcesses(t *testing.T, n int, settings ...string) *processes {
 	t.Helper()
-	bin, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
+	bin := program(t)
 	env := devstack.Test(t)
 	db, rds := env.Database(t, migrate), env.Redis(t)
 	p := &processes{t: t, bin: bin, env: append([]string{"PATH=" + os.Getenv("PATH"), "DATABASE_URL=" + db.URL, "REDIS_URL=" + rds.URL,

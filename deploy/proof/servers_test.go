@@ -3,12 +3,10 @@ package proof
 import (
 	"bufio"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,34 +17,9 @@ import (
 	"rosetree/internal/devstack"
 )
 
-// program is the binary under test, built once.
-var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "rosetree-proof-")
-	if err != nil {
-		return "", err
-	}
-	bin := filepath.Join(dir, "rosetree")
-	if out, err := exec.Command("go", "build", "-o", bin, "rosetree/cmd/rosetree").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return bin, nil
-})
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if bin, err := program(); err == nil {
-		os.RemoveAll(filepath.Dir(bin))
-	}
-	os.Exit(code)
-}
-
 func binary(t *testing.T) string {
 	t.Helper()
-	bin, err := program()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return bin
+	return devstack.Test(t).Program(t, "rosetree/cmd/rosetree")
 }
 
 // server is one `rosetree serve` in a process of its own.

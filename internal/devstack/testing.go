@@ -36,6 +36,8 @@ type Env struct {
 	mu        sync.Mutex
 	pg        *postgres            // guarded by mu; nil until the first Database
 	templates map[string]*template // guarded by mu
+
+	built builds
 }
 
 // template is a migrated database that is copied for each test.
