@@ -93,13 +93,10 @@ func (c columns) bar(row []string) (Symbol, bar, error) {
 		if err != nil || price.Sign() <= 0 {
 			return "", b, fmt.Errorf("%q is not a price", row[f.column])
 		}
-		*f.into = price.Round(barDecimals)
+		*f.into = price
 	}
 	return s, b, nil
 }
-
-// barDecimals: the files' further digits are the noise of 32-bit floats ("1455.219971").
-const barDecimals = 2
 
 func barDate(text string) (time.Time, error) {
 	for _, layout := range []string{time.DateOnly, "Jan 2 2006"} {

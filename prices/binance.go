@@ -3,6 +3,7 @@ package prices
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -82,4 +83,23 @@ func (w *wire) quoted(code string, text json.RawMessage, at time.Time) error {
 		return fmt.Errorf("%w: price of %s", errMalformed, shortened(code))
 	}
 	return w.price(code, s, at)
+}
+
+// past: a question of 1000 candles weighs 2 of 6000 a minute.
+func (binance) past() pastTerms {
+	return pastTerms{address: "https://data-api.binance.vision", page: 1000, pace: 100 * time.Millisecond}
+}
+
+// pastPath: the end is part of what is answered.
+// Source: binance-spot-api-docs, rest-api.md, klines.
+func (b binance) pastPath(s Symbol, p span, from, to time.Time) string {
+	return fmt.Sprintf("/api/v3/klines?symbol=%s&interval=%s&startTime=%d&endTime=%d&limit=1000", url.QueryEscape(b.code(s)), p.name, from.UnixMilli(), to.UnixMilli()-1)
+}
+
+func (binance) readPast(body []byte) ([]pastCandle, error) {
+	all, err := pastRows(body, time.Millisecond)
+	if err != nil {
+		return nil, fmt.Errorf("binance: %w", err)
+	}
+	return all, nil
 }

@@ -57,81 +57,45 @@ func (s *Service) writeCandles(ctx context.Context) error {
 // so a minute that two servers saw is written by both without harm.
 func (s store) writeMinutes(ctx context.Context, minutes []ohlc) error {
 	for name, list := range joined(minutes) {
-		for len(list) > 0 {
-			part := list[:min(perStatement, len(list))]
-			list = list[len(part):]
-			if err := s.writeSpan(ctx, name, part); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (s store) writeSpan(ctx context.Context, name string, part []ohlc) error {
-	n := len(part)
-	symbols, starts := make([]string, n), make([]time.Time, n)
-	open, high, low, last := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
-	for i, c := range part {
-		symbols[i], starts[i] = string(c.symbol), c.start
-		open[i], high[i], low[i], last[i] = c.open.String(), c.high.String(), c.low.String(), c.close.String()
-	}
-	b := &pgx.Batch{}
-	b.Queue(`MERGE INTO app.candles k
-	         USING unnest($2::text[], $3::timestamptz[], $4::text[]::numeric[], $5::text[]::numeric[], $6::text[]::numeric[], $7::text[]::numeric[])
-	               AS x (symbol, start, open, high, low, close)
-	         ON k.span = $1 AND k.symbol = x.symbol AND k.start = x.start
-	         WHEN MATCHED THEN UPDATE SET high = greatest(k.high, x.high), low = least(k.low, x.low), close = x.close
-	         WHEN NOT MATCHED THEN INSERT (symbol, span, start, open, high, low, close) VALUES (x.symbol, $1, x.start, x.open, x.high, x.low, x.close)`,
-		name, symbols, starts, open, high, low, last)
-	if err := s.db.Do(ctx, b); err != nil {
-		return fmt.Errorf("prices: write candles: %w", err)
-	}
-	return nil
-}
-
-// addDays writes the candles of days before or after those that each symbol has: what ticks made stays.
-func (s store) addDays(ctx context.Context, days []ohlc) error {
-	type reach struct{ first, last time.Time }
-	known := map[Symbol]reach{}
-	b := &pgx.Batch{}
-	b.Queue(`SELECT symbol, min(start), max(start) FROM app.candles WHERE span = '1d' GROUP BY symbol`).Query(func(rows pgx.Rows) error {
-		var symbol Symbol
-		var r reach
-		_, err := pgx.ForEachRow(rows, []any{&symbol, &r.first, &r.last}, func() error { known[symbol] = r; return nil })
-		return err
-	})
-	if err := s.db.Do(ctx, b); err != nil {
-		return fmt.Errorf("prices: read days: %w", err)
-	}
-	days = slices.DeleteFunc(days, func(d ohlc) bool {
-		r, has := known[d.symbol]
-		return has && !d.start.Before(r.first) && !d.start.After(r.last)
-	})
-	return s.writeDays(ctx, days, false)
-}
-
-// writeDays writes candles of days; replace says whether what is there gives way or is widened.
-func (s store) writeDays(ctx context.Context, days []ohlc, replace bool) error {
-	for len(days) > 0 {
-		part := days[:min(perStatement, len(days))]
-		days = days[len(part):]
-		if replace {
-			symbols, starts := make([]string, len(part)), make([]time.Time, len(part))
-			for i, d := range part {
-				symbols[i], starts[i] = string(d.symbol), d.start
-			}
-			b := &pgx.Batch{}
-			b.Queue(`DELETE FROM app.candles k USING unnest($1::text[], $2::timestamptz[]) AS x (symbol, start) WHERE k.span = '1d' AND k.symbol = x.symbol AND k.start = x.start`, symbols, starts)
-			if err := s.db.Do(ctx, b); err != nil {
-				return fmt.Errorf("prices: replace days: %w", err)
-			}
-		}
-		if err := s.writeSpan(ctx, "1d", part); err != nil {
+		if _, err := s.writeSpan(ctx, name, list, widen); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// meeting says what becomes of a candle that is there already.
+type meeting string
+
+const (
+	widen   meeting = `UPDATE SET high = greatest(k.high, x.high), low = least(k.low, x.low), close = x.close`
+	replace meeting = `UPDATE SET open = x.open, high = x.high, low = x.low, close = x.close`
+	fill    meeting = `DO NOTHING`
+)
+
+// writeSpan writes candles of one span in few statements, and says how many rows it wrote.
+func (s store) writeSpan(ctx context.Context, name string, all []ohlc, m meeting) (written int, err error) {
+	for part := range slices.Chunk(all, perStatement) {
+		n := len(part)
+		symbols, starts := make([]string, n), make([]time.Time, n)
+		open, high, low, last := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+		for i, c := range part {
+			symbols[i], starts[i] = string(c.symbol), c.start
+			open[i], high[i], low[i], last[i] = c.open.String(), c.high.String(), c.low.String(), c.close.String()
+		}
+		b := &pgx.Batch{}
+		b.Queue(`MERGE INTO app.candles k
+		         USING unnest($2::text[], $3::timestamptz[], $4::text[]::numeric[], $5::text[]::numeric[], $6::text[]::numeric[], $7::text[]::numeric[])
+		               AS x (symbol, start, open, high, low, close)
+		         ON k.span = $1 AND k.symbol = x.symbol AND k.start = x.start
+		         WHEN MATCHED THEN `+string(m)+`
+		         WHEN NOT MATCHED THEN INSERT (symbol, span, start, open, high, low, close) VALUES (x.symbol, $1, x.start, x.open, x.high, x.low, x.close)`,
+			name, symbols, starts, open, high, low, last).Exec(func(tag pgconn.CommandTag) error { written += int(tag.RowsAffected()); return nil })
+		if err := s.db.Do(ctx, b); err != nil {
+			return written, fmt.Errorf("prices: write candles: %w", err)
+		}
+	}
+	return written, nil
 }
 
 // prune removes candles that are older than their span is kept, a part at a time.

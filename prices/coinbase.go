@@ -3,6 +3,8 @@ package prices
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -82,6 +84,39 @@ func (coinbase) read(message []byte, w *wire) error {
 		return errGap
 	}
 	return wrong
+}
+
+func (coinbase) past() pastTerms {
+	return pastTerms{address: "https://api.coinbase.com", page: 300, pace: 150 * time.Millisecond} // 10 questions a second, 350 candles
+}
+
+// pastPath: the end is part of what is answered.
+// Source: docs.cdp.coinbase.com, get-public-product-candles.
+func (c coinbase) pastPath(s Symbol, p span, from, to time.Time) string {
+	names := map[string]string{"1m": "ONE_MINUTE", "5m": "FIVE_MINUTE", "1h": "ONE_HOUR", "1d": "ONE_DAY"}
+	return fmt.Sprintf("/api/v3/brokerage/market/products/%s/candles?start=%d&end=%d&granularity=%s&limit=300", url.PathEscape(c.code(s)), from.Unix(), to.Unix()-1, names[p.name])
+}
+
+func (coinbase) readPast(body []byte) ([]pastCandle, error) {
+	var m struct {
+		Candles []struct {
+			Start string `json:"start"` // Unix seconds
+			Low   string `json:"low"`
+			High  string `json:"high"`
+			Open  string `json:"open"`
+			Close string `json:"close"`
+		} `json:"candles"`
+	}
+	if err := json.Unmarshal(body, &m); err != nil {
+		return nil, fmt.Errorf("coinbase: %w: %w", errMalformed, err)
+	}
+	all := make([]pastCandle, len(m.Candles))
+	for i, c := range m.Candles {
+		if seconds, err := strconv.ParseInt(c.Start, 10, 64); err == nil {
+			all[i] = pastCandle{time.Unix(seconds, 0), c.Open, c.High, c.Low, c.Close}
+		}
+	}
+	return all, nil
 }
 
 // encode is for messages of ours, which always encode.

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -182,9 +180,8 @@ func (e *exchange) dial(ctx context.Context) (*websocket.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	conn, response, err := websocket.Dial(ctx, e.address, nil)
-	if response != nil && (response.StatusCode == http.StatusTooManyRequests || response.StatusCode == http.StatusTeapot) {
-		seconds, _ := strconv.Atoi(response.Header.Get("Retry-After")) // 0 where it does not say
-		return nil, &throttled{max(10*time.Second, min(time.Duration(seconds)*time.Second, time.Hour)), "connect: " + response.Status}
+	if response != nil && tooMany(response) {
+		return nil, &throttled{patienceFor(response, 10*time.Second), "connect: " + response.Status}
 	}
 	if err != nil {
 		return nil, e.hide(fmt.Errorf("connect: %w", err))

@@ -5,9 +5,6 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"strconv"
 	"time"
 )
 
@@ -24,7 +21,6 @@ const (
 	ecbAddress = "https://www.ecb.europa.eu/stats/eurofxref"
 	ecbToday   = "/eurofxref-daily.xml"
 	ecbHistory = "/eurofxref-hist-90d.xml"
-	ecbLargest = 4 << 20 // bytes of an answer
 )
 
 // ecbCurrencies are those that the bank sets a rate for.
@@ -74,25 +70,7 @@ func (e *ecb) History(ctx context.Context) ([]Close, error) {
 }
 
 func (e *ecb) fetch(ctx context.Context, file string) ([]ecbDay, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, e.address+file, nil)
-	if err != nil {
-		return nil, err
-	}
-	res, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return nil, err
-	}
-	defer res.Body.Close()
-	if res.StatusCode == http.StatusTooManyRequests {
-		seconds, _ := strconv.Atoi(res.Header.Get("Retry-After")) // 0 where it does not say
-		return nil, &throttled{max(time.Minute, min(time.Duration(seconds)*time.Second, time.Hour)), "ecb: " + res.Status}
-	}
-	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("ecb: %s", res.Status)
-	}
-	body, err := io.ReadAll(io.LimitReader(res.Body, ecbLargest))
+	body, err := fetch(ctx, ecbSource, e.address+file, time.Minute)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ type exchange struct {
 	name     string
 	protocol protocol
 	address  string
+	history  string // where the past is asked for; empty: nowhere
 	secret   string // part of the address or a message; never shown
 	terms    terms
 	always   []Symbol // subscribed whether or not somebody looks
@@ -100,7 +101,13 @@ func (e *exchange) Name() string { return e.name }
 
 // Instruments are those of the well-known that the exchange lists.
 func (e *exchange) Instruments() []Instrument {
-	return slices.DeleteFunc(slices.Clone(wellKnown), func(i Instrument) bool { return !e.protocol.covers(i) })
+	var all []Instrument
+	for _, i := range wellKnown {
+		if e.protocol.covers(i) {
+			all = append(all, known(i.Symbol))
+		}
+	}
+	return all
 }
 
 // wanted are the symbols to subscribe now.

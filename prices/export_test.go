@@ -20,6 +20,12 @@ func (s *Service) TrustOnly(cert *x509.Certificate) {
 	s.webhooks.client = publicClient(publicAddress, &tls.Config{RootCAs: roots})
 }
 
+// What a hand-over after a kill is made of.
+const (
+	LeaseTerm  = leaseTerm
+	LeaseTries = leaseTries
+)
+
 // Signature is what a receiver of a webhook computes.
 var Signature = signature
 
@@ -61,3 +67,9 @@ func (s *Service) WatchedAlerts() int {
 	defer s.alerts.mu.Unlock()
 	return len(s.alerts.where)
 }
+
+// Tape is the listener that makes candles.
+func (s *Service) Tape() func([]Quote) { return s.tape.hear }
+
+// Unwritten is how many minutes of symbol the database does not have yet.
+func (s *Service) Unwritten(symbol Symbol) int { return len(s.tape.unwritten(symbol)) }

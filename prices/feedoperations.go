@@ -86,10 +86,20 @@ func (s *Service) post(ctx context.Context, _ struct{}, in postInput) (postOutpu
 	return out, nil
 }
 
+// sendBudget is how long ticks are sent again while Redis does not answer: well within a request's time. Whoever posts
+// has nothing better to do with them, and ticks that arrived the first time change nothing the second time.
+const sendBudget = 5 * time.Second
+
 // send brings ticks that need no leader to every server; it returns the places of those that came too late.
 func (s *Service) send(ctx context.Context, ticks []Tick) (late []int, err error) {
 	if s.bus != nil {
-		return s.bus.publish(ctx, postedSource, "", ticks)
+		ctx, cancel := context.WithTimeout(ctx, sendBudget)
+		defer cancel()
+		for pause := 50 * time.Millisecond; ; pause *= 2 {
+			if late, err = s.bus.publish(ctx, postedSource, "", ticks); err == nil || sleep(ctx, pause) != nil {
+				return late, err
+			}
+		}
 	}
 	for i := range ticks {
 		if s.Book.Apply(ticks[i:i+1]) == 0 {

@@ -57,13 +57,16 @@ var feedMakers = map[string]feedMaker{
 	},
 }
 
-// newExchange is a feed "NAME?url=wss://…&symbols=BTC-USD+ETH-USD&budget=N": symbols are subscribed
-// whether or not somebody looks, url is for a proxy or a test.
+// newExchange is a feed "NAME?url=wss://…&history=https://…&symbols=BTC-USD+ETH-USD&budget=N": symbols are subscribed
+// whether or not somebody looks, url and history are for a proxy or a test.
 func newExchange(s feedSpec, d feedDeps, p protocol, t terms, address, secret string) (Feed, error) {
 	o := readOptions(s.options)
 	e := &exchange{name: s.name, protocol: p, address: o.address("url", address, "ws", "wss"), secret: secret, terms: t,
 		always: o.symbols("symbols"), deps: d}
 	e.budget.Store(int32(o.number("budget", float64(t.budget), 10_000)))
+	if c, ok := p.(chronicle); ok {
+		e.history = o.address("history", c.past().address, "http", "https")
+	}
 	if _, inAddress := p.(finnhub); inAddress {
 		e.address = withToken(e.address, secret)
 	}

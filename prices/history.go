@@ -80,7 +80,7 @@ func (s *Service) setHistory(ctx context.Context, _ struct{}, in historyInput) (
 	if err := s.store.writeCloses(ctx, closes, takeNew); err != nil {
 		return historyOutput{}, err
 	}
-	if err := s.store.writeDays(ctx, days, true); err != nil {
+	if _, err := s.store.writeSpan(ctx, "1d", days, replace); err != nil {
 		return historyOutput{}, err
 	}
 	slices.SortStableFunc(closes, func(a, b Close) int { return a.Date.Compare(b.Date) })

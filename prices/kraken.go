@@ -1,8 +1,10 @@
 package prices
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -75,4 +77,68 @@ func (kraken) read(message []byte, w *wire) error {
 		}
 	}
 	return wrong
+}
+
+// past: one question a second; of the past only the newest 720 candles are answered, whatever is asked for.
+func (kraken) past() pastTerms {
+	return pastTerms{address: "https://api.kraken.com", page: 720, pace: time.Second}
+}
+
+// pastPath: HTTP still calls two coins otherwise than the socket does, and answers what begins after since.
+// Source: docs.kraken.com, rest-api/get-ohlc-data and guides, historical-data.
+func (kraken) pastPath(s Symbol, p span, from, _ time.Time) string {
+	base, quote, _ := strings.Cut(string(s), "-")
+	name := func(c string) string {
+		if old, ok := map[string]string{"BTC": "XBT", "DOGE": "XDG"}[c]; ok {
+			return old
+		}
+		return c
+	}
+	return fmt.Sprintf("/0/public/OHLC?pair=%s&interval=%d&since=%d", url.QueryEscape(name(base)+name(quote)), p.long/time.Minute, from.Unix()-1)
+}
+
+// readPast: the result has the candles under a name of the exchange's own, beside "last".
+func (kraken) readPast(body []byte) ([]pastCandle, error) {
+	var m struct {
+		Error  []string                   `json:"error"`
+		Result map[string]json.RawMessage `json:"result"`
+	}
+	if err := json.Unmarshal(body, &m); err != nil {
+		return nil, fmt.Errorf("kraken: %w: %w", errMalformed, err)
+	}
+	if len(m.Error) > 0 {
+		return nil, exchangeError("kraken", m.Error)
+	}
+	delete(m.Result, "last")
+	var all []pastCandle
+	for _, rows := range m.Result {
+		page, err := pastRows(rows, time.Second)
+		if err != nil {
+			return nil, fmt.Errorf("kraken: %w", err)
+		}
+		all = append(all, page...)
+	}
+	return all, nil
+}
+
+// pastRows reads [[time, open, high, low, close, …], …]; unit is that of time.
+func pastRows(text []byte, unit time.Duration) ([]pastCandle, error) {
+	var rows [][]any
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(&rows); err != nil {
+		return nil, fmt.Errorf("%w: %w", errMalformed, err)
+	}
+	all := make([]pastCandle, len(rows))
+	for i, row := range rows {
+		if len(row) < 5 {
+			continue // it stays without a start, and is counted as none
+		}
+		at, _ := row[0].(json.Number)
+		text := func(i int) string { s, _ := row[i].(string); return s }
+		if n, err := at.Int64(); err == nil {
+			all[i] = pastCandle{time.UnixMilli(n * unit.Milliseconds()), text(1), text(2), text(3), text(4)}
+		}
+	}
+	return all, nil
 }

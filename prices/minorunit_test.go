@@ -1,6 +1,7 @@
 package prices_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -46,9 +47,8 @@ func TestWhatIsQuotedInPenceIsKeptInPounds(t *testing.T) {
 	if err := s.Seed(t.Context()); err != nil { // as after a restart
 		t.Fatal(err)
 	}
-	var found struct{ Instruments []prices.Instrument }
-	if ask(t, server, "GET", "/api/instruments?q=gb0031348658", "", &found); len(found.Instruments) != 1 || found.Instruments[0].MinorUnit.String() != "0.01" {
-		t.Errorf("by its ISIN, from the database: %+v", found)
+	if i, _ := s.Book.Instrument("BARC.L"); i.ISIN != "GB0031348658" || i.MinorUnit.String() != "0.01" {
+		t.Errorf("from the database: %+v", i)
 	}
 }
 
@@ -98,4 +98,47 @@ func TestASplitMovesThresholdsAndCandlesOfBeforeIt(t *testing.T) {
 			t.Errorf("after the split: %s", out.Candles[1].Close)
 		}
 	}
+}
+
+// The points of the day that are not written yet, and the same ones once they are.
+func TestASplitMovesTheOpenIntradayPoints(t *testing.T) {
+	db := feedRows(t)
+	s := newService(t, "sim?symbols=SOL-USD", db)
+	server := serve(t, s)
+	var i prices.Instrument
+	const acme = `{"currency":"USD","kind":"crypto"%s}`
+	ask(t, server, "PUT", "/api/instruments/ACME", fmt.Sprintf(acme, ""), &i)
+	today := time.Now().UTC().Truncate(24 * time.Hour)
+	defer s.Book.Listen(s.Tape())()
+	for k, cost := range []string{"80", "84", "78"} {
+		if s.Book.Apply([]prices.Tick{{Symbol: "ACME", Price: decimalOf(cost), At: today.Add(time.Duration(k-60) * time.Second), Source: "sim"}}) != 1 {
+			t.Fatal("a tick was refused")
+		}
+	}
+	points := func(n int, what string) {
+		t.Helper()
+		for _, interval := range []string{"1m", "5m", "1h", "1d"} {
+			var out struct{ Candles []prices.Candle }
+			ask(t, server, "GET", "/api/prices/ACME/candles?interval="+interval+"&from="+today.AddDate(0, 0, -1).Format(time.DateOnly), "", &out)
+			if len(out.Candles) != 1 {
+				t.Fatalf("%s %s: %+v", what, interval, out)
+			}
+			c := out.Candles[0]
+			if got, want := fmt.Sprint(c.Open, c.High, c.Low, c.Close), fmt.Sprint(80/n, 84/n, 78/n, 78/n); got != want {
+				t.Errorf("%s %s: %s, not %s", what, interval, got, want)
+			}
+		}
+	}
+	points(1, "before the split")
+	ask(t, server, "PUT", "/api/instruments/ACME", fmt.Sprintf(acme, `,"splits":[{"ex_date":"`+today.Format(time.DateOnly)+`","ratio":"2:1"}]`), &i)
+	points(2, "after it, not written yet")
+	inBackground(t, s)
+	until(t, "they are written", func() bool { return s.Unwritten("ACME") == 0 })
+	until(t, "and stored", func() bool {
+		stored := false
+		b := &pgx.Batch{}
+		b.Queue(`SELECT EXISTS (SELECT FROM app.candles WHERE symbol = 'ACME' AND span = '1d')`).QueryRow(func(row pgx.Row) error { return row.Scan(&stored) })
+		return db.Do(t.Context(), b) == nil && stored
+	})
+	points(2, "after it, from the database")
 }

@@ -17,7 +17,6 @@ import (
 // Operations are what every user may ask of prices.
 func (s *Service) Operations() []api.Operation[struct{}] {
 	return []api.Operation[struct{}]{
-		api.Op("instrument.search", http.MethodGet, "/api/instruments", s.search),
 		api.Op("price.last", http.MethodGet, "/api/prices", s.last),
 		api.Op("price.candles", http.MethodGet, "/api/prices/{symbol}/candles", s.candles),
 	}

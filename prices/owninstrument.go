@@ -26,10 +26,11 @@ type OwnInstrument struct {
 	PriceDate  *string          `json:"price_date"` // of the newest price
 }
 
-// OwnOperations are what users do with instruments and prices of their own. A change is news of the portfolios that
+// OwnOperations are what users do with instruments and prices of their own, and the search that finds them. A change is news of the portfolios that
 // hold the instrument: the database sees to that.
 func (s *Service) OwnOperations() []api.Operation[Owner] {
 	return []api.Operation[Owner]{
+		api.Op("instrument.search", http.MethodGet, "/api/instruments", s.search),
 		api.Op("instrument.own.list", http.MethodGet, "/api/own/instruments", s.listOwn),
 		api.Op("instrument.own.set", http.MethodPut, "/api/own/instruments/{symbol}", s.setOwn),
 		api.Op("instrument.own.delete", http.MethodDelete, "/api/own/instruments/{symbol}", s.deleteOwn),
@@ -54,6 +55,17 @@ func (s *Service) listOwn(ctx context.Context, o Owner, in ownSearch) (ownOutput
 	if len(in.Q) > 64 {
 		return out, api.Invalid("q", "at most 64 characters")
 	}
+	all, err := readOwn(ctx, o.Rows)
+	for _, i := range all {
+		if in.Q == "" || rank(i.instrument(), strings.ToLower(strings.TrimSpace(in.Q))) > 0 {
+			out.Instruments = append(out.Instruments, i)
+		}
+	}
+	return out, err
+}
+
+// readOwn reads all instruments of one user, with their newest prices.
+func readOwn(ctx context.Context, rows DB) (all []OwnInstrument, err error) {
 	b := &pgx.Batch{}
 	b.Queue(`SELECT i.symbol, i.name, i.kind, i.currency, i.multiplier::text, coalesce(i.isin, ''), p.close::text, p.date::text FROM app.user_instruments i
 	         LEFT JOIN LATERAL (SELECT close, date FROM app.user_prices p WHERE p.user_id = i.user_id AND p.symbol = i.symbol ORDER BY date DESC LIMIT 1) p ON true
@@ -65,13 +77,15 @@ func (s *Service) listOwn(ctx context.Context, o Owner, in ownSearch) (ownOutput
 				return err
 			}
 			i.Price = decimalPointer(last)
-			if in.Q == "" || rank(Instrument{Symbol: i.Symbol, Name: i.Name, ISIN: i.ISIN}, strings.ToLower(strings.TrimSpace(in.Q))) > 0 {
-				out.Instruments = append(out.Instruments, i)
-			}
+			all = append(all, i)
 		}
 		return rows.Err()
 	})
-	return out, o.Rows.Do(ctx, b)
+	return all, rows.Do(ctx, b)
+}
+
+func (i OwnInstrument) instrument() Instrument {
+	return Instrument{Symbol: i.Symbol, Name: i.Name, Kind: i.Kind, Currency: i.Currency, MinorUnit: one, Multiplier: i.Multiplier, ISIN: i.ISIN}
 }
 
 type ownInput struct {

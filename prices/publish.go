@@ -102,6 +102,7 @@ const gather = 10 * time.Millisecond
 
 // carry publishes what take gathered until ctx ends or another server leads.
 func (b *bus) carry(ctx context.Context, feed, token string) error {
+	waits := false
 	for sleep(ctx, gather) == nil {
 		b.mu.Lock()
 		waiting := b.pending[feed]
@@ -115,10 +116,16 @@ func (b *bus) carry(ctx context.Context, feed, token string) error {
 			ticks = append(ticks, t)
 		}
 		slices.SortFunc(ticks, func(a, b Tick) int { return a.At.Compare(b.At) })
-		if _, err := b.publish(ctx, feed, token, ticks); errors.Is(err, errLeaseLost) {
+		_, err := b.publish(ctx, feed, token, ticks)
+		if errors.Is(err, errLeaseLost) {
 			return err
-		} else if err != nil && ctx.Err() == nil {
-			b.log.Warn("prices: ticks were lost on the way", "feed", feed, "ticks", len(ticks), "err", err)
+		}
+		if err != nil {
+			b.take(feed, ticks) // those to which nothing newer has come
+		}
+		if failed := err != nil && ctx.Err() == nil; failed != waits {
+			waits = failed
+			b.log.Warn("prices: ticks on their way to the other servers", "feed", feed, "wait", waits, "err", err)
 		}
 	}
 	return nil

@@ -103,6 +103,9 @@ func readAtMost(path string, limit int64) ([]byte, error) {
 	return content, err
 }
 
+// barDecimals: the embedded files' further digits are the noise of 32-bit floats ("1455.219971").
+const barDecimals = 2
+
 // playable are the series as courses, moved to the present together.
 func playable(series map[Symbol][]bar, seed uint64, now time.Time) []course {
 	var end time.Time
@@ -114,6 +117,10 @@ func playable(series map[Symbol][]bar, seed uint64, now time.Time) []course {
 	shift := era(end, now)
 	var all []course
 	for s, bars := range series {
+		for i := range bars {
+			b := &bars[i]
+			b.open, b.high, b.low, b.close = b.open.Round(barDecimals), b.high.Round(barDecimals), b.low.Round(barDecimals), b.close.Round(barDecimals)
+		}
 		c := &barCourse{i: known(s), bars: bars, monthly: isMonthly(bars), decimals: barDecimals, noise: newNoise(seed, s, 0.22)}
 		c.i.Calendar, c.i.PriceAdjusted = "24x7", true
 		c.i.Name += datedAs(bars, shift)

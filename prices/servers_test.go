@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -137,7 +136,31 @@ func leader(t testing.TB, rdb *redis.Client, feed string) string {
 	return token
 }
 
+// A killed leader's lease ends by itself, and the others look for that: both together are the promise, and what a machine
+// adds that has no time for us is its own. BenchmarkHandOver measures the whole.
 func TestThreeServersOneLeaderAndAHandOverUnderTwoSecondsWhenItDies(t *testing.T) {
+	if prices.LeaseTerm+prices.LeaseTries >= 2*time.Second {
+		t.Errorf("a hand-over may take %s", prices.LeaseTerm+prices.LeaseTries)
+	}
+	if gap := handOver(t); gap > 10*time.Second {
+		t.Errorf("nobody had a price for %s", gap)
+	}
+}
+
+// BenchmarkHandOver is the longest time for which a survivor had no new price: of three servers the leader is killed.
+func BenchmarkHandOver(b *testing.B) {
+	var longest time.Duration
+	for b.Loop() {
+		longest = max(longest, handOver(b))
+	}
+	b.ReportMetric(longest.Seconds(), "s-longest-gap")
+	if longest > 2*time.Second {
+		b.Errorf("a survivor waited %s for a price", longest)
+	}
+}
+
+// handOver kills the leader of three servers, checks what the others show, and returns their longest gap.
+func handOver(t testing.TB) (longest time.Duration) {
 	r, db := devstack.Test(t).Redis(t), feedRows(t)
 	rdb := r.Client(t)
 	var nodes []*node
@@ -154,17 +177,11 @@ func TestThreeServersOneLeaderAndAHandOverUnderTwoSecondsWhenItDies(t *testing.T
 	until(t, "another leads", func() bool { now := leader(t, rdb, "sim"); return now != "" && now != before })
 	count := len(nodes[0].quotes("BTC-USD"))
 	until(t, "prices go on", func() bool { return len(nodes[0].quotes("BTC-USD")) > count+20 })
-
 	for i, n := range nodes {
 		n.orderly(t, fmt.Sprint("survivor ", i))
 		quotes := n.quotes("BTC-USD")
-		var longest time.Duration
 		for j := 1; j < len(quotes); j++ {
 			longest = max(longest, quotes[j].At.Sub(quotes[j-1].At))
-		}
-		t.Logf("survivor %d: longest gap %s", i, longest)
-		if longest > 2*time.Second && os.Getenv("ROSETREE_TIMED") != "" { // a figure of a quiet machine
-			t.Errorf("survivor %d waited %s for a price", i, longest)
 		}
 	}
 	byN := map[uint64]prices.Quote{}
@@ -180,6 +197,10 @@ func TestThreeServersOneLeaderAndAHandOverUnderTwoSecondsWhenItDies(t *testing.T
 	first.dead.Store(false)
 	until(t, "the server that was cut off is back", func() bool { return first.Book.Freshness("BTC-USD", time.Now()) == prices.Live })
 	first.orderly(t, "the former leader")
+	for _, n := range append(nodes, first) {
+		n.stop()
+	}
+	return longest
 }
 
 func TestAnOrderlyEndHandsOverAtOnce(t *testing.T) {
@@ -247,4 +268,59 @@ func TestWhenRedisIsLostPricesStayAreStaleAndComeBackWithoutNFalling(t *testing.
 		return len(n.quotes("BTC-USD")) > before+20 && n.Book.Freshness("BTC-USD", time.Now()) == prices.Live
 	})
 	n.orderly(t, "the server")
+}
+
+// failures counts the batches that did not reach Redis, or whose answer did not reach us.
+type failures struct{ n atomic.Int64 }
+
+func (f *failures) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (f *failures) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (f *failures) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, all []redis.Cmder) error {
+		err := next(ctx, all)
+		if err != nil {
+			f.n.Add(1)
+		}
+		return err
+	}
+}
+
+// Redis may have taken the first try, whose answer nobody waited for: then the second one is the same tick again.
+func TestPostedTicksOutlastARedisThatIsSilentForAMomentAndCountOnce(t *testing.T) {
+	r, db := devstack.Test(t).Redis(t), feedRows(t)
+	rdb := redis.NewClient(&redis.Options{Addr: r.Addr, Password: r.Password, ContextTimeoutEnabled: true, MaxRetries: -1, ReadTimeout: 100 * time.Millisecond})
+	defer rdb.Close()
+	var failed failures
+	rdb.AddHook(&failed)
+	n := startOn(t, rdb, db, "sim?symbols=SOL-USD")
+	server := serve(t, n.Service)
+	var i prices.Instrument
+	ask(t, server, "PUT", "/api/instruments/ACME", `{"currency":"USD","kind":"crypto"}`, &i)
+	until(t, "it can be posted to", func() bool {
+		var posted struct{ Accepted int }
+		return ask(t, server, "POST", "/api/prices", `{"updates":[{"s":"ACME","p":"12.5"}]}`, &posted) == 200 && posted.Accepted == 1
+	})
+	before, _ := n.Book.Quote("ACME")
+	r.Freeze(t)
+	type answer struct {
+		status, accepted int
+	}
+	answered := make(chan answer, 1)
+	failed.n.Store(0)
+	go func() {
+		var a answer
+		defer func() { answered <- a }()
+		var posted struct{ Accepted int }
+		a.status = ask(t, server, "POST", "/api/prices", `{"updates":[{"s":"ACME","p":"13.5"}]}`, &posted)
+		a.accepted = posted.Accepted
+	}()
+	until(t, "a try has failed", func() bool { return failed.n.Load() > 0 })
+	r.Thaw(t)
+	if a := <-answered; a != (answer{200, 1}) {
+		t.Errorf("answered %+v", a)
+	}
+	until(t, "the price is there", func() bool { q, _ := n.Book.Quote("ACME"); return q.Price.String() == "13.5" })
+	if q, _ := n.Book.Quote("ACME"); q.N != before.N+1 {
+		t.Errorf("n went from %d to %d", before.N, q.N)
+	}
 }

@@ -82,7 +82,7 @@ func (s *Service) Seed(ctx context.Context) error {
 			}
 		}
 		if p, ok := f.(barPast); ok {
-			if err := s.store.addDays(ctx, p.DayBars(now.AddDate(-seedYears, 0, 0), now.UTC().Truncate(24*time.Hour))); err != nil {
+			if _, err := s.store.writeSpan(ctx, "1d", p.DayBars(now.AddDate(-seedYears, 0, 0), now.UTC().Truncate(24*time.Hour)), fill); err != nil {
 				return err
 			}
 		}

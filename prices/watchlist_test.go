@@ -1,6 +1,7 @@
 package prices_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -75,6 +76,23 @@ func TestOwnInstrumentsAndPricesAreTheirOwnersAlone(t *testing.T) {
 	}
 	if got := do[list](t, s, bob, "instrument.own.list", nil).Instruments; len(got) != 1 || got[0].Name != "Another" || got[0].Price != nil {
 		t.Errorf("%+v", got)
+	}
+	found := func(o prices.Owner, q string) (text string) {
+		for _, i := range do[struct{ Instruments []prices.FoundInstrument }](t, s, o, "instrument.search", map[string]any{"q": q}).Instruments {
+			text += fmt.Sprintf("%s %s %s own %t;", i.Symbol, i.Name, i.Currency, i.Own)
+		}
+		return text
+	}
+	for _, c := range []struct {
+		who     prices.Owner
+		q, want string
+	}{
+		{ana, "flat", "FLAT The flat EUR own true;"}, {ana, "xx1", "FLAT The flat EUR own true;"}, {bob, "flat", "FLAT Another USD own true;"},
+		{bob, "the flat", ""}, {bob, "XX1", ""}, {p.join(t), "flat", ""}, {bob, "acme", "ACME Acme USD own false;"},
+	} {
+		if got := found(c.who, c.q); got != c.want {
+			t.Errorf("%q finds %q, not %q", c.q, got, c.want)
+		}
 	}
 	do[any](t, s, ana, "price.own.delete", map[string]any{"symbol": "FLAT", "date": "2026-03-02"})
 	if got := do[list](t, s, ana, "instrument.own.list", nil).Instruments; got[0].Price.String() != "250000" {
