@@ -123,7 +123,7 @@ func (m *ohlc) read(raw pastCandle) error {
 		if err != nil {
 			return err
 		}
-		if d.Sign() <= 0 {
+		if _, holdable := measured(d); !holdable || d.Sign() <= 0 {
 			return errNotNumber
 		}
 		*f.into = d

@@ -160,6 +160,14 @@ func runFeed(t testing.TB, spec string, instruments ...Instrument) *Service {
 type looks struct {
 	mu             sync.Mutex
 	onScreen, held []Symbol
+	asked          int
+}
+
+func (l *looks) screen() []Symbol {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asked++
+	return l.onScreen
 }
 
 func (l *looks) set(onScreen, held []Symbol) {
@@ -180,7 +188,7 @@ func runFeedFor(t testing.TB, l *looks, spec string, instruments ...Instrument) 
 		t.Fatal(err)
 	}
 	s.Book.Define(instruments...)
-	s.FollowDemand(func() []Symbol { l.mu.Lock(); defer l.mu.Unlock(); return l.onScreen }, func() []Symbol { l.mu.Lock(); defer l.mu.Unlock(); return l.held })
+	s.FollowDemand(l.screen, func() []Symbol { l.mu.Lock(); defer l.mu.Unlock(); return l.held })
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -227,7 +235,7 @@ func TestOnlyWhatSomebodyWantsIsSubscribedAndGivenUpAfterwards(t *testing.T) {
 	})
 	looks := &looks{}
 	s := runFeedFor(t, looks, "kraken?url="+v.address())
-	time.Sleep(2 * lookEvery)
+	eventually(t, "the feed has looked a few times", func() bool { looks.mu.Lock(); defer looks.mu.Unlock(); return looks.asked > 3 })
 	if v.mu.Lock(); v.visits != 0 {
 		t.Error("connected although nobody wants anything")
 	}
@@ -287,10 +295,7 @@ func TestAfterAFaultTheFeedConnectsAgain(t *testing.T) {
 					fault(conn, raws.last())
 				} else {
 					say(conn, krakenTick("EUR/USD", "1.2", time.Now()), krakenTick("EUR/USD", "1.2", time.Now().Add(time.Millisecond)))
-					for range 20 {
-						say(conn, `{"channel":"heartbeat"}`)
-						time.Sleep(100 * time.Millisecond)
-					}
+					v.stay(conn)
 				}
 			}))
 			v.Config.ConnState = raws.seen
@@ -321,14 +326,14 @@ func (r *raws) last() net.Conn { r.mu.Lock(); defer r.mu.Unlock(); return r.all[
 func TestAGapInTheSequenceMakesANewConnection(t *testing.T) {
 	v := newVenue(t, func(v *venue, n int, conn *websocket.Conn) {
 		v.hear(conn, `"ticker"`)
+		now := time.Now()
 		message := func(sequence int, p string) string {
+			now = now.Add(time.Millisecond)
 			return fmt.Sprintf(`{"channel":"ticker","timestamp":%q,"sequence_num":%d,"events":[{"type":"update","tickers":[{"product_id":"BTC-USD","price":%q}]}]}`,
-				time.Now().UTC().Format(time.RFC3339Nano), sequence, p)
+				now.UTC().Format(time.RFC3339Nano), sequence, p)
 		}
 		if n == 1 {
-			say(conn, message(0, "100"))
-			time.Sleep(5 * time.Millisecond)
-			say(conn, message(2, "101"))
+			say(conn, message(0, "100"), message(2, "101"))
 		} else {
 			say(conn, message(0, "102"))
 		}
