@@ -1,1 +1,1 @@
-import"./chunk-DGIYUIGR.js";
+import"./chunk-V4GDPEPD.js";

@@ -46,7 +46,7 @@ async function revoke(what, act) {
 
 /** What a server did: each of its sockets, as far as it tells of them one by one. @param {any} s */
 const lines = (s) => html`${s.sockets_ms.slice(0, SHOWN).map((/** @type {number} */ ms, /** @type {number} */ i) => html`<li key=${`${s.server} ${i}`}>socket ${i + 1} on ${s.server} closed (${ms.toFixed(1)} ms)</li>`)}
-  <li key=${s.server}>server ${s.server}: ${s.sockets ? `${amount(s.sockets, 'socket')} closed (${s.ms.toFixed(1)} ms` : `no socket (knew after ${s.ms.toFixed(1)} ms`}, heard by ${s.via})</li>`;
+  <li key=${s.server}>server ${s.server}: ${s.sockets ? `${amount(s.sockets, 'socket')} closed (${s.ms.toFixed(1)} ms` : `no socket (knew after ${s.ms.toFixed(1)} ms`}, via ${s.via})</li>`;
 
 const SHOWN = 20; // sockets of a server; the line after them is of all
 
