@@ -2,11 +2,13 @@ package prices_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"rosetree/internal/api"
 	"rosetree/prices"
 )
 
@@ -70,7 +72,8 @@ func BenchmarkCandlesOfAYear(b *testing.B) {
 	if err := s.Seed(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	op := s.Operations()[2]
+	all := s.Operations()
+	op := all[slices.IndexFunc(all, func(o api.Operation[struct{}]) bool { return o.Name == "price.candles" })]
 	for b.Loop() {
 		out, err := op.Call(b.Context(), struct{}{}, []byte(`{"symbol":"BTC-USD","interval":"1d"}`))
 		if err != nil {

@@ -137,7 +137,7 @@ func TestASplitMovesTheOpenIntradayPoints(t *testing.T) {
 	until(t, "and stored", func() bool {
 		stored := false
 		b := &pgx.Batch{}
-		b.Queue(`SELECT EXISTS (SELECT FROM app.candles WHERE symbol = 'ACME' AND span = '1d')`).QueryRow(func(row pgx.Row) error { return row.Scan(&stored) })
+		b.Queue(`SELECT count(*) = 4 FROM app.candles WHERE symbol = 'ACME'`).QueryRow(func(row pgx.Row) error { return row.Scan(&stored) })
 		return db.Do(t.Context(), b) == nil && stored
 	})
 	points(2, "after it, from the database")
