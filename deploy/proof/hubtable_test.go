@@ -162,7 +162,7 @@ func (b *hubBench) output(stdin string, cmd *exec.Cmd) []byte {
 // run starts a server for one scenario, and forgets what the guard of the one before has thought of its machine.
 func (b *hubBench) run(s hubScenario) {
 	b.rosetree("", "rollout", "reset", "--reason", "the next measurement")
-	server := serveBy(b.t, exec.Command("taskset", "-c", "0", binary(b.t), "serve"), append(b.env, "GOMAXPROCS=1")...)
+	server := serveBy(b.t, exec.Command("taskset", "-c", "0", binary(b.t), "serve"), append(b.env, "GOMAXPROCS=1", "GOGC=300")...) // as docs/operate.md advises for thousands of sockets
 	defer server.stop()
 	args := strings.Fields(strings.ReplaceAll(s.load, "{redis}", b.stack.RedisURL))
 	args = append([]string{"-c", "1", binary(b.t), "load"}, append(args, "--json", "--url", server.url, "--account", hubAdmin+":"+goodPassword)...)
