@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -117,15 +115,7 @@ func clusterChildren(t *testing.T, data string) (pids []int) {
 		t.Fatalf("nodes of Redis: %v", notes)
 	}
 	for _, note := range append(notes, filepath.Join(data, "servers/postgres/data/postmaster.pid")) {
-		raw, err := os.ReadFile(note)
-		if err != nil {
-			t.Fatal(err)
-		}
-		pid, err := strconv.Atoi(strings.Fields(string(raw))[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		pids = append(pids, pid)
+		pids = append(pids, notedPID(t, note))
 	}
 	return pids
 }
