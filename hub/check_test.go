@@ -47,7 +47,10 @@ func TestTheSelfCheckFindsContradictions(t *testing.T) {
 				client.next("prices")
 				c := h.hub.connections()[0]
 				unwatch := c.unwatch
+				synctest.Wait() // nobody is at work on what is spoiled
+				c.shard.mu.Lock()
 				spoil.do(h.hub, c)
+				c.shard.mu.Unlock()
 				mux, w := http.NewServeMux(), httptest.NewRecorder()
 				h.hub.CheckRoutes(mux)
 				mux.ServeHTTP(w, httptest.NewRequest("GET", "/debug/check", nil))
