@@ -94,11 +94,11 @@ var hubScenarios = []hubScenario{
 			}},
 		{what: "p99 of the others beside 100 stalled, to that beside none", figure: number("p99_ratio"), atMost: 1.1, unit: ""},
 	}},
-	{"revoke", "revoke --sockets 1000 --sessions 1000 --symbols 10 --of 500 --ticks 200 --users 3 --count 500 --redis {redis}", []hubBar{
-		{what: "revoke (DEL in Redis) to close, p99 of 500", figure: p99("revoke to close"), atMost: 10, unit: "ms"},
+	{"revoke", "revoke --sockets 10000 --sessions 10000 --symbols 10 --of 500 --ticks 10 --users 12 --count 500 --rate 100 --redis {redis}", []hubBar{
+		{what: "revoke (DEL in Redis, 100/s among 10,000 sockets with 2,000 updates/s) to close, p99 of 500", figure: p99("revoke to close"), atMost: 10, unit: "ms"},
 	}},
 	{"revoke-admin", "revoke --sockets 1000 --sessions 1000 --symbols 10 --of 500 --ticks 200 --users 3 --count 500", []hubBar{
-		{what: "revoke (admin's request) to close, p99 of 500", figure: p99("revoke to close"), atMost: 10, unit: "ms"},
+		{what: "revoke (admin's request, among 1,000) to close, p99 of 500", figure: p99("revoke to close"), atMost: 10, unit: "ms"},
 	}},
 	{"mass", "revoke --mass --sockets 10920 --sessions 10920 --symbols 10 --of 500 --ticks 1000 --users 12 --redis {redis}", massBars("DEL in Redis")},
 	{"mass-admin", "revoke --mass --sockets 10920 --sessions 10920 --symbols 10 --of 500 --ticks 1000 --users 12", massBars("admin's request for each of 11 users")},
