@@ -16,6 +16,7 @@ var released = map[string]string{
 	"007_identity_context.sql":  "d3ffe03307f2247154d337610386e8a31a245afc9c403f14aeb2742ea33757f5",
 	"008_cohort_lists.sql":      "248bf4f127a030d1387c5e4a9fd87619f20722d22a8f06947fc67232ecada672",
 	"009_legacy_passwords.sql":  "cca8db8e79ff45fb4437b46ce49dd02c745a32ae05b9d5e9b848f809c508034d",
+	"010_socket_receipts.sql":   "a33c3514c669e879c9115d202b19d23fa7e1b63150439ec6804c12886e1e9a4e",
 }
 
 func TestAReleasedMigrationNeverChanges(t *testing.T) {
