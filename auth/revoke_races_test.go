@@ -238,3 +238,26 @@ func TestR27_ARestartedServerKnowsTheLedgerBeforeItLetsAnybodyIn(t *testing.T) {
 		t.Errorf("another session: %v", err)
 	}
 }
+
+// Whoever comes back just as the last one leaves is heard too: Redis' answer to the UNSUBSCRIBE is about the one who left.
+func TestWatch_ComingBackAtOnceIsHeard(t *testing.T) {
+	e := newWatchEnv(t, devstack.Test(t).Redis(t))
+	e.live()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	var comers sync.WaitGroup
+	for _, p := range sessionsOf(t, e.admin, 16) {
+		comers.Go(func() {
+			for i := range 500 {
+				stop, _, err := e.w.watch(ctx, p, func(End) {})
+				if err != nil {
+					t.Errorf("watched %d times, then: %v", i, err)
+					return
+				}
+				stop()
+				pause(ctx, rand.N(500*time.Microsecond)) // to come back before, with and after the answer
+			}
+		})
+	}
+	comers.Wait()
+}

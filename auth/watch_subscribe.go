@@ -151,7 +151,7 @@ func (r *round) onSubscription(m *redis.Subscription) {
 	defer r.n.mu.Unlock()
 	sub := r.channels[m.Channel]
 	if m.Kind != "subscribe" {
-		if sub != nil && !sub.sent && sub.missing == 0 {
+		if sub != nil && !sub.sent && sub.missing == 0 && len(sub.waiting) == 0 { // else somebody has come back meanwhile
 			delete(r.channels, m.Channel)
 		}
 		return
