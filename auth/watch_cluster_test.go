@@ -265,3 +265,23 @@ func TestR14_SentinelsReplaceAFrozenMaster(t *testing.T) {
 	}
 	e.closed(all[7].Session, e.del(all[7]), bar)
 }
+
+// A slot that moves while Redis cannot be read must not make the watcher forget that Redis said "del" before.
+func TestWatch_AMoveDoesNotTakeThePlaceOfADeletion(t *testing.T) {
+	for _, events := range [][]string{{"del", eventMoved}, {eventMoved, "del"}} {
+		t.Run(strings.Join(events, " then "), func(t *testing.T) {
+			nobody := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
+			t.Cleanup(func() { nobody.Close() })
+			r := newReader(nobody)
+			heard := make(chan string, 1)
+			r.hint = func(_ SessionID, event string, _ held, _ error) { heard <- event }
+			for _, event := range events {
+				r.look("abcdefghijklmnopqrstuvwxyz01", event)
+			}
+			go r.run(t.Context())
+			if event := <-heard; event != "del" {
+				t.Errorf("the unread session is judged by %q, want del", event)
+			}
+		})
+	}
+}

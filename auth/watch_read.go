@@ -70,7 +70,14 @@ func (r *reader) read(ctx context.Context, id SessionID) (held, error) {
 
 // look asks for a read because of an event. It never blocks: however many events come, a session waits once.
 func (r *reader) look(id SessionID, event string) {
-	r.enqueue(id, func(q *question) { q.event = event })
+	r.enqueue(id, func(q *question) { q.because(event) })
+}
+
+// because keeps what Redis said: a question of our own (eventMoved) does not take the place of its evidence.
+func (q *question) because(event string) {
+	if event != eventMoved || q.event == "" {
+		q.event = event
+	}
 }
 
 func (r *reader) enqueue(id SessionID, with func(*question)) {
@@ -141,7 +148,10 @@ func (r *reader) answer(ctx context.Context, batch []*question) {
 // again repeats a read that failed after an event: a moving slot or a fail-over deserves a second look.
 func (r *reader) again(q *question) {
 	time.AfterFunc(hintPause, func() {
-		r.enqueue(q.id, func(next *question) { next.event, next.tries = q.event, q.tries+1 })
+		r.enqueue(q.id, func(next *question) {
+			next.because(q.event)
+			next.tries = q.tries + 1
+		})
 	})
 }
 
