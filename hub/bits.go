@@ -37,6 +37,13 @@ func (b *bitset) join(other bitset) bool {
 	return any != 0
 }
 
+// leave takes the members of other out of b.
+func (b bitset) leave(other bitset) {
+	for i := range min(len(b), len(other)) {
+		b[i] &^= other[i]
+	}
+}
+
 func (b bitset) empty() bool {
 	for _, w := range b {
 		if w != 0 {
@@ -59,13 +66,3 @@ func (b bitset) pop(at int) (i uint32, word int, ok bool) {
 }
 
 func (b bitset) reset() { clear(b) }
-
-// any says whether b has a member.
-func (b bitset) any() bool {
-	for _, w := range b {
-		if w != 0 {
-			return true
-		}
-	}
-	return false
-}

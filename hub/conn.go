@@ -73,6 +73,7 @@ type flushState struct {
 	stuckAt   int64  // since when nothing of rest was taken; 0 while all is well
 	retryIn   int64  // the last pause before a try, in milliseconds
 	retryAt   int64  // when the next try is due
+	blocked   bool   // the shard knows that prices need not ask for visits
 	aliveAt   int64  // when the peer last took bytes of a rest: it reads, however slowly
 	sentAt    int64  // when a message was last queued or written
 	pingAt    int64  // when the next ping is due

@@ -28,10 +28,13 @@ func (h *Hub) TellDevices(n auth.SessionNews, owns func(auth.UserID, auth.Sessio
 	}
 }
 
-// tellSockets says that a session has another number of sockets.
+// tellSockets says that a session has another number of sockets. One at a time: the last one told is the newest count.
 func (h *Hub) tellSockets(p auth.Principal) {
-	if h.Follows(DevicesTopic, p.User) {
-		n := h.Sockets(p.Session)
-		h.PublishTo(DevicesTopic, p.User, deviceNews{Type: "device", Event: "sockets", ID: p.Session, Sockets: &n})
+	if !h.Follows(DevicesTopic, p.User) {
+		return
 	}
+	h.telling.Lock()
+	defer h.telling.Unlock()
+	n := h.Sockets(p.Session)
+	h.PublishTo(DevicesTopic, p.User, deviceNews{Type: "device", Event: "sockets", ID: p.Session, Sockets: &n})
 }

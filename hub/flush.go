@@ -25,6 +25,10 @@ func (c *conn) visit(s *shard, now int64) {
 		s.later(c, c.flush.timerAt, now) // also after a visit that came early: it may have been this deadline's
 	}
 	if c.end == nil && c.drained(s, now) {
+		if c.flush.blocked {
+			c.flush.blocked = false
+			s.unblock(c)
+		}
 		c.write(s, now)
 	}
 	if c.end != nil {
@@ -80,6 +84,10 @@ func (c *conn) retry(s *shard, now int64) {
 	f := &c.flush
 	f.retryIn = min(max(2*f.retryIn, firstRetry), longestRetry)
 	f.retryAt = now + f.retryIn
+	if !f.blocked {
+		f.blocked = true
+		s.block(c)
+	}
 	s.later(c, f.retryAt, now)
 }
 

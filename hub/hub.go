@@ -127,6 +127,7 @@ type Hub struct {
 
 	beat atomic.Pointer[heartbeat]
 
+	telling sync.Mutex // one count of sockets at a time
 	feed    sync.Mutex // one batch of prices at a time
 	changed []*ticker  // guarded by feed
 

@@ -295,9 +295,9 @@ func (h *Hub) Watched() []prices.Symbol {
 	known, watched := h.tickers.all(), map[prices.Symbol]bool{}
 	for _, s := range h.shards {
 		s.mu.Lock()
-		every := s.all.any()
+		every := !s.all.empty()
 		for _, t := range known {
-			if every || t.watchers[s.number].any() {
+			if every || !t.watchers[s.number].empty() {
 				watched[t.symbol] = true
 			}
 		}

@@ -31,6 +31,7 @@ type shard struct {
 	dirty  bitset     // a price that they watch has changed
 	urgent bitset     // something waits that no pause may delay: an end, an answer
 	all    bitset     // watch every symbol
+	stuck  bitset     // the kernel takes nothing more for them: they wait for their own retry, and prices wait with them
 	moved  time.Time  // when the oldest price came that no sweep has taken up yet; zero: there is none
 
 	// owned by the flusher
@@ -167,15 +168,7 @@ const dearVisit = 50 * time.Microsecond
 // sweep visits everyone who is marked or due, letting the urgent go in between, and says how long that took.
 func (s *shard) sweep() time.Duration {
 	began := time.Now()
-	now := s.hub.now()
-	s.fine.take(now, &s.visiting)
-	s.coarse.take(now, &s.visiting)
-	s.mu.Lock()
-	s.visiting.join(s.dirty)
-	s.dirty.reset()
-	moved := s.moved
-	s.moved = time.Time{}
-	s.mu.Unlock()
+	moved := s.gather(s.hub.now())
 	for n, word := 0, 0; ; n++ {
 		i, at, ok := s.visiting.pop(word)
 		if !ok {
@@ -188,6 +181,32 @@ func (s *shard) sweep() time.Duration {
 			s.rush(urgentShare)
 		}
 	}
+}
+
+// gather puts everyone into visiting whom a sweep shall visit, and says since when the oldest price waits.
+func (s *shard) gather(now int64) (moved time.Time) {
+	s.fine.take(now, &s.visiting)
+	s.coarse.take(now, &s.visiting)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dirty.leave(s.stuck)
+	s.visiting.join(s.dirty)
+	s.dirty.reset()
+	moved, s.moved = s.moved, time.Time{}
+	return moved
+}
+
+// block keeps prices from asking for visits of c, and unblock lets them again; the flusher calls both.
+func (s *shard) block(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stuck.set(c.index)
+}
+
+func (s *shard) unblock(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stuck.clear(c.index)
 }
 
 // rush visits up to limit of the urgent.
@@ -245,6 +264,7 @@ func (s *shard) remove(c *conn) {
 	s.all.clear(c.index)
 	s.dirty.clear(c.index)
 	s.urgent.clear(c.index)
+	s.stuck.clear(c.index)
 	s.conns[c.index] = nil
 	s.free = append(s.free, c.index)
 }

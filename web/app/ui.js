@@ -138,12 +138,23 @@ export function useForm(send) {
 export function useAsked(ask, deps) {
   const [state, setState] = useState(/** @type {{data:any, error:any}} */ ({ data: undefined, error: null }));
   const [turn, setTurn] = useState(0);
+  const meanwhile = useRef(/** @type {((data:any) => any)[]|null} */ (null)); // changes since the question under way, whose answer may not know of them
   useEffect(() => {
-    let mine = true;
-    ask().then((data) => mine && setState({ data, error: null }), (error) => mine && setState((s) => ({ ...s, error })));
-    return () => { mine = false; };
+    /** @type {((data:any) => any)[]} */ const since = [];
+    meanwhile.current = since;
+    const answered = (/** @type {(s:{data:any, error:any}) => any} */ fn) => {
+      if (meanwhile.current !== since) return; // another question has been asked
+      meanwhile.current = null;
+      setState(fn);
+    };
+    ask().then((data) => answered(() => ({ data: since.reduce((d, change) => change(d), data), error: null })), (error) => answered((s) => ({ ...s, error })));
+    return () => { meanwhile.current = null; };
   }, [...deps, turn]);
-  return { ...state, again: () => setTurn((n) => n + 1), put: (/** @type {any} */ data) => setState({ data, error: null }), change: (/** @type {(data:any) => any} */ fn) => setState((s) => (s.data ? { ...s, data: fn(s.data) } : s)) };
+  const change = (/** @type {(data:any) => any} */ fn) => {
+    meanwhile.current?.push(fn);
+    setState((s) => (s.data ? { ...s, data: fn(s.data) } : s));
+  };
+  return { ...state, again: () => setTurn((n) => n + 1), put: (/** @type {any} */ data) => setState({ data, error: null }), change };
 }
 
 /** A component that is loaded when it is first drawn, or when early() asks for it: offline nothing can be loaded any more. @param {() => Promise<any>} load */

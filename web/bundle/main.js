@@ -1,1 +1,1 @@
-import"./chunk-V4GDPEPD.js";
+import"./chunk-M57U3JCR.js";

@@ -133,6 +133,32 @@ test('the list of own devices is live: a log-in, a name, windows that open and c
   quiet(here);
 });
 
+test('an answer that was on its way when a window opened does not take it back', async () => {
+  const user = { email: `eva-${Date.now()}@example.com`, password: 'a sentence is the best password' };
+  const here = await page(await b.newContext(modes.light));
+  await register(here, d.url, user);
+  await here.goto(`${d.url}/sessions`);
+  await here.waitForSelector('.device');
+  await here.waitForSelector('.pill[data-state=live]');
+  let [asked, opened] = [() => {}, () => {}];
+  const wasAsked = new Promise((done) => { asked = () => done(undefined); }), wasOpened = new Promise((done) => { opened = () => done(undefined); });
+  await here.route('**/api/auth/sessions', async (route) => {
+    const answer = await route.fetch();
+    asked();
+    await wasOpened;
+    await route.fulfill({ response: answer });
+  });
+  const context = await b.newContext(modes.light);
+  assert.ok((await context.request.post(`${d.url}/api/auth/login`, { data: user })).ok());
+  await wasAsked; // with no window open
+  const there = await page(context);
+  await there.goto(d.url);
+  await there.waitForSelector('.pill[data-state=live]');
+  opened();
+  await here.locator('.device:not(:has-text("This device")) dl:has-text("Open windows1")').waitFor();
+  quiet(here);
+});
+
 test('the audit log grows while it is looked at, and the console says how the parts are', async () => {
   const admin = await as(d.user('admin'));
   await console_(admin, 'audit');
