@@ -6,7 +6,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SUITES = test-security-rls test-security-sessions test-security-isolation test-e2e-auth test-e2e-websockets test-e2e-portfolio
 
 .DEFAULT_GOAL := help
-.PHONY: help demo cluster test test-go test-web test-deploy test-newest rehearse soak test-faults $(SUITES) vulnerabilities lint build bench bench-hub cross clean
+.PHONY: help demo cluster test test-go test-web measure-web test-deploy test-newest rehearse soak test-faults $(SUITES) vulnerabilities lint build bench bench-hub cross clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test-newest: ## migrations, row security and queries on the newest PostgreSQL th
 
 test-web: build ## types, client library and browser stories of web/
 	@PATH="$$(.ci/node):$$PATH" ROSETREE_BIN=$(CURDIR)/bin/rosetree WEB_CHECKS="types lib browser" web/test/run
+
+measure-web: build ## what the screens cost and how soon they answer, in a browser on a machine that does nothing else (MINUTES=10: how long memory is watched; WEB_TEST_SESSIONS=100000)
+	@cd web/test && { [ -d node_modules ] || npm ci --no-audit --no-fund --ignore-scripts >&2; } && ROSETREE_BIN=$(CURDIR)/bin/rosetree "$$(../../.ci/node)"/node measure.mjs $(or $(MINUTES),1)
 
 test-deploy: ## the files of deploy/ against the schemas of what reads them
 	@cd deploy/check && $(GO) vet ./... && $(GO) test ./...

@@ -69,6 +69,13 @@ func (a *Auth) AuditLog(ctx context.Context, f AuditFilter) (lines []AuditEntry,
 	return lines, a.rows.Do(ctx, &b)
 }
 
+// NewestAudit is the id of the log's newest line. Ids have no gaps and come in the order of the commits, so another one means more lines.
+func (a *Auth) NewestAudit(ctx context.Context) (id int64, err error) {
+	var b pgx.Batch
+	b.Queue(`SELECT coalesce(max(id), 0) FROM app.audit`).QueryRow(func(row pgx.Row) error { return row.Scan(&id) })
+	return id, a.rows.Do(ctx, &b)
+}
+
 func scanAudit(row pgx.CollectableRow) (e AuditEntry, err error) {
 	var detail []byte
 	if err = row.Scan(&e.ID, &e.At, &e.Actor, &e.Action, &e.Subject, &e.IP, &e.Outcome, &detail); err != nil {

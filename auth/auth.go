@@ -42,10 +42,14 @@ type Auth struct {
 	guard    *guard
 	shadow   *shadow
 	exports  chan struct{} // one element for each export that is being made
+	server   string        // this process, for the others
+	news     chan SessionNews
 
 	// CountSockets is how many live sockets a session has on this server. Set before Run, by who holds the sockets.
 	CountSockets SocketCounter
-	// OnSession hears of sessions that begin on this server or are ended on any; OnSwitch of every turn of a switch. Both are set
+	// LastFrames is when the sockets of sessions were last heard on this server, of those that have one here. Set with CountSockets.
+	LastFrames func([]string) map[SessionID]time.Time
+	// OnSession hears of sessions that begin, are renamed or end, on any server; OnSwitch of every turn of a switch. Both are set
 	// before Run, and must not block.
 	OnSession func(SessionNews)
 	OnSwitch  func(RolloutState)
@@ -70,7 +74,7 @@ func New(cfg Config, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg pr
 	}
 	a := &Auth{cfg: cfg, db: db, rows: db.Service(ServiceAuth), rdb: rdb, log: log, met: newMetrics(reg),
 		keys: newKeyring(secret), where: where, csrf: http.NewCrossOriginProtection(), recent: newWindow(),
-		CountSockets: func(SessionID) int { return 0 }, OnSession: func(SessionNews) {}, OnSwitch: func(RolloutState) {}}
+		CountSockets: func(SessionID) int { return 0 }, LastFrames: func([]string) map[SessionID]time.Time { return nil }, OnSession: func(SessionNews) {}, OnSwitch: func(RolloutState) {}}
 	reg.MustRegister(newRedisFigures(rdb))
 	a.sessions = &sessions{rdb: rdb, limit: cfg.SessionsPerUser}
 	a.hashes = newHashPool(a.met)
@@ -80,12 +84,12 @@ func New(cfg Config, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg pr
 	a.switches = newRollout(a.rows, cfg, log, a.met)
 	a.turned = make(chan struct{}, 1)
 	a.people = newPeople(a)
-	server := serverName()
+	a.server, a.news = serverName(), make(chan SessionNews, newsAhead)
 	a.guarded = newWindow()
-	a.guard = newGuard(a.guarded, a.switches, server, log, reg)
+	a.guard = newGuard(a.guarded, a.switches, a.server, log, reg)
 	a.shadow = newShadow(a.twinOf, a.met)
 	a.exports = make(chan struct{}, exportSlots)
-	a.ends = newRevoker(revokerConfig{watchConfig: watchConfig{Server: server}, Tags: a.keys.utags, Absolute: cfg.SessionAbsoluteTTL,
+	a.ends = newRevoker(revokerConfig{watchConfig: watchConfig{Server: a.server}, Tags: a.keys.utags, Absolute: cfg.SessionAbsoluteTTL,
 		MaxBlind: cfg.MaxBlind, Switched: a.switched, JournalKeys: a.keys.journal}, db, rdb, log, reg)
 	a.legacy = newLegacyTokens(cfg, a.keys.legacy, newKeptJWKS(rdb, a.ends.breaker, a.keys.issuer, cfg.LegacyJWKSURL, log), log)
 	a.ends.watch.consult = a.consultsRedis
@@ -106,6 +110,8 @@ func (a *Auth) Run(parent context.Context) error {
 	g.Go(func() error { return a.refusals.run(ctx) })
 	g.Go(func() error { return a.guard.run(ctx) })
 	g.Go(func() error { return a.shadow.run(ctx) })
+	g.Go(func() error { return a.sendNews(ctx) })
+	g.Go(func() error { return a.hearNews(ctx) })
 	if err := g.Wait(); parent.Err() == nil {
 		return err
 	}

@@ -15,7 +15,7 @@ type revocation struct {
 	Subject   string    // a session's or token's id, or a user's; "" where Kind is KindAll
 	Keep      SessionID // of Kind user: the one session that stays
 	NotBefore time.Time // of kinds user, before and all: what was issued until then is revoked
-	Reason    string    // an EndReason, and after ": " what a person wrote
+	Reason    string    // an EndReason, and after ": " what a person wrote, after ":: " what they wrote for those whose sessions end
 	Actor     string    // "admin:<id>", "user:<id>", "system", …
 	At        time.Time
 	Until     time.Time // after it nothing that this row revokes can be alive
@@ -26,6 +26,9 @@ type revocation struct {
 func (r *revocation) line(late bool) AuditEntry {
 	as, user, isUser := strings.Cut(r.Actor, ":")
 	detail := map[string]any{"kind": r.Kind, "reason": r.Reason, "keep": r.Keep, "as": as}
+	if e := r.end(); e.Said != "" {
+		detail["reason"], detail["told"] = string(e.Reason)+": "+e.Said, true
+	}
 	if late {
 		detail["took_effect"] = r.At.UTC()
 	}
@@ -52,8 +55,11 @@ func (r *revocation) end() End {
 	e := End{Reason: EndRevoked, At: r.At}
 	code, _, _ := strings.Cut(r.Reason, ":")
 	switch reason := EndReason(code); reason {
-	case EndExpired, EndSignedOut, EndLockedDown, EndReplaced, EndRoleChanged:
+	case EndRevoked, EndExpired, EndSignedOut, EndLockedDown, EndReplaced, EndRoleChanged:
 		e.Reason = reason
+		if said, is := strings.CutPrefix(r.Reason, code+tellMark); is {
+			e.Said = said
+		}
 	}
 	e.By, _, _ = strings.Cut(r.Actor, ":")
 	return e

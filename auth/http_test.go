@@ -205,7 +205,11 @@ func TestAdmin_ListsAndRevokesWithAReasonAndAReceipt(t *testing.T) {
 	if len(page.Sessions) != 1 || page.Sessions[0].ID != g.Session.ID || page.Sessions[0].User.Email != "ada@example.test" {
 		t.Errorf("%+v", page)
 	}
-	page = into[SessionPage](t, admin.want(200, "", "GET", "/api/admin/sessions?limit=1", nil))
+	if page = into[SessionPage](t, admin.want(200, "", "GET", "/api/admin/sessions?auth=legacy", nil)); len(page.Sessions) != 0 {
+		t.Errorf("none of them is a legacy log-in: %+v", page)
+	}
+	admin.want(422, "invalid", "GET", "/api/admin/sessions?auth=neither", nil)
+	page = into[SessionPage](t, admin.want(200, "", "GET", "/api/admin/sessions?limit=1&auth=session", nil))
 	if page.Next == "" {
 		t.Fatal("no cursor")
 	}

@@ -93,7 +93,7 @@ func (a *Auth) open(ctx context.Context, p proof, s Session, t token, once Sessi
 		a.undo(ctx, s.ID, once) // nobody has its secret
 		return grant{}, err
 	}
-	a.OnSession(SessionNews{Event: "started", ID: s.ID, User: s.User, At: s.IssuedAt.UTC()})
+	a.tell(SessionNews{Event: "started", ID: s.ID, User: s.User, At: s.IssuedAt.UTC()})
 	return a.granted(p.user, s, t)
 }
 
@@ -185,6 +185,7 @@ func (a *Auth) issueLegacy(ctx context.Context, p proof, from origin, action str
 	if err := a.recorded(ctx, p, &b); err != nil {
 		return grant{}, fmt.Errorf("auth: record legacy session: %w", err)
 	}
+	a.tell(SessionNews{Event: "started", ID: s.ID, User: s.User, At: now.UTC()})
 	g := grant{Via: ViaLegacy, Session: s, Refresh: refreshText(t)}
 	var err error
 	if g.Access, g.Expires, err = a.legacy.sign(u, s.ID, now, now, s.Ends); err != nil {

@@ -13,6 +13,7 @@ package auth
 //	rt:x:{utag}legacy        STR   exchange              with the session: which session a legacy one was exchanged for
 //	rt:i:{hmac}              STR   issuer's key set      7 days: for servers that start while the issuer is out
 //	rt:rl:kind:{hmac}        STR   throttles             when the bucket is full again
+//	rt:news                  channel  log-in, rename     a message ends when it was heard: which session of whom began or has another name (news.go)
 const (
 	sessionPrefix = "rt:s:"
 	indexPrefix   = "rt:u:"
@@ -25,6 +26,8 @@ const (
 	exchangePrefix = "rt:x:"
 	issuerPrefix   = "rt:i:"
 	throttlePrefix = "rt:rl:"
+
+	sessionsChannel = "rt:news"
 )
 
 // A session id is utag (12 characters, from the user id) and 16 random ones.

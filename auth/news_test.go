@@ -19,9 +19,9 @@ func TestNews_OfSessionsAndSwitchesReachWhoLooks(t *testing.T) {
 	two.seedUser("ada@example.test", RoleUser)
 	c, g := two.login("ada@example.test", "bearer")
 	c.want(204, "", "POST", "/api/auth/logout", nil)
-	for n := range sessions {
-		if n.ID == g.Session.ID {
-			if n.Event != "ended" || n.Reason != EndSignedOut || n.By != "user" {
+	for n := range sessions { // that it began is told by way of Redis, where nobody may listen yet
+		if n.ID == g.Session.ID && n.Event == "ended" {
+			if n.Reason != EndSignedOut || n.By != "user" {
 				t.Errorf("%+v", n)
 			}
 			break

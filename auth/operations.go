@@ -107,7 +107,7 @@ func (a *Auth) renameOwn(ctx context.Context, p Principal, in renameInput) (sess
 			a.log.Warn("sessions: the new name is in the record alone", "session", in.ID, "cause", err)
 		}
 	}
-	a.OnSession(SessionNews{Event: "renamed", ID: in.ID, User: p.User, At: time.Now().UTC()})
+	a.tell(SessionNews{Event: "renamed", ID: in.ID, User: p.User, At: time.Now().UTC()})
 	record.Device.Name = name
 	return a.view(record.Session, record.via, p.Session), nil
 }

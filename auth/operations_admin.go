@@ -31,6 +31,7 @@ func (a *Auth) adminOperations() []api.Operation[Principal] {
 type SessionFilter struct {
 	Q      string `json:"q"`    // part of an e-mail address, a name, a device, an address, or a session's id
 	User   string `json:"user"` // a user's id
+	Auth   Via    `json:"auth"` // "session" or "legacy"; "": both
 	Cursor string `json:"cursor"`
 	Limit  int    `json:"limit"`
 }
@@ -38,7 +39,8 @@ type SessionFilter struct {
 // OwnedSession is a live session and whose it is.
 type OwnedSession struct {
 	sessionView
-	User sessionUser `json:"user"`
+	User      sessionUser `json:"user"`
+	LastFrame *time.Time  `json:"last_frame_at"` // when its sockets on this server were last heard; null without one here
 }
 
 type sessionUser struct {
@@ -86,6 +88,7 @@ const selectAdminPage = `SELECT s.id, s.last_seen_at, u.id::text, u.email, u.dis
 	  AND (s.last_seen_at, s.id) < ($1, $2)
 	  AND ($3 = '' OR s.user_id::text = $3)
 	  AND ($4 = '' OR s.id = $5 OR u.email ILIKE $4 OR u.display_name ILIKE $4 OR s.device_name ILIKE $4 OR s.ip ILIKE $4)
+	  AND ($7 = '' OR s.via = $7)
 	ORDER BY s.last_seen_at DESC, s.id DESC LIMIT $6`
 
 func (a *Auth) adminList(ctx context.Context, p Principal, in SessionFilter) (SessionPage, error) {
@@ -100,6 +103,9 @@ func (a *Auth) LiveSessions(ctx context.Context, in SessionFilter, current Sessi
 	}
 	if err := checkText("q", in.Q, 200); err != nil {
 		return SessionPage{}, err
+	}
+	if in.Auth != "" && in.Auth != ViaSession && in.Auth != ViaLegacy {
+		return SessionPage{}, api.Invalid("auth", "must be session or legacy")
 	}
 	limit := in.Limit
 	if limit <= 0 || limit > 500 {
@@ -118,8 +124,13 @@ func (a *Auth) LiveSessions(ctx context.Context, in SessionFilter, current Sessi
 		return page, err
 	}
 	views, err := a.liveViews(ctx, records, current)
+	heard := a.LastFrames(ids)
 	for _, v := range views {
-		page.Sessions = append(page.Sessions, OwnedSession{v, owners[v.ID]})
+		s := OwnedSession{sessionView: v, User: owners[v.ID]}
+		if at, here := heard[v.ID]; here {
+			s.LastFrame = &at
+		}
+		page.Sessions = append(page.Sessions, s)
 	}
 	return page, err
 }
@@ -131,7 +142,7 @@ func (a *Auth) adminIDs(ctx context.Context, in SessionFilter, from cursor, limi
 	}
 	owners = map[SessionID]sessionUser{}
 	var b pgx.Batch
-	b.Queue(selectAdminPage, from.Seen, string(from.ID), in.User, pattern, in.Q, limit).Query(func(rows pgx.Rows) error {
+	b.Queue(selectAdminPage, from.Seen, string(from.ID), in.User, pattern, in.Q, limit, string(in.Auth)).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var u sessionUser
 			if err := rows.Scan(&last.ID, &last.Seen, &u.ID, &u.Email, &u.DisplayName, &u.Role); err != nil {
@@ -148,6 +159,7 @@ func (a *Auth) adminIDs(ctx context.Context, in SessionFilter, from cursor, limi
 type adminRevokeInput struct {
 	ID     string `json:"id"`
 	Reason string `json:"reason"`
+	Tell   bool   `json:"tell"` // the reason is shown to those whose sessions end, too
 }
 
 // mayAct asks for what every act on others needs: a recent proof of the password, and a reason for the audit log.
@@ -173,7 +185,7 @@ func (a *Auth) adminRevoke(ctx context.Context, p Principal, in adminRevokeInput
 	if len(records) == 0 {
 		return Receipt{}, errNoSuchSession
 	}
-	return a.endSession(ctx, records[0].ID, p.asAdmin(), Reason{Text: in.Reason})
+	return a.endSession(ctx, records[0].ID, p.asAdmin(), Reason{Text: in.Reason, Tell: in.Tell})
 }
 
 func (a *Auth) adminRevokeUser(ctx context.Context, p Principal, in adminRevokeInput) (Receipt, error) {
@@ -186,11 +198,12 @@ func (a *Auth) adminRevokeUser(ctx context.Context, p Principal, in adminRevokeI
 	if _, err := a.User(ctx, UserID(in.ID)); err != nil {
 		return Receipt{}, err
 	}
-	return a.ends.revoke(ctx, Target{Kind: KindUser, User: UserID(in.ID)}, p.asAdmin(), Reason{Text: in.Reason})
+	return a.ends.revoke(ctx, Target{Kind: KindUser, User: UserID(in.ID)}, p.asAdmin(), Reason{Text: in.Reason, Tell: in.Tell})
 }
 
 type revokeAllInput struct {
 	Reason  string `json:"reason"`
+	Tell    bool   `json:"tell"`    // the reason is shown to everybody
 	Confirm string `json:"confirm"` // "all": yes, everybody is signed out
 }
 
@@ -202,7 +215,7 @@ func (a *Auth) adminRevokeAll(ctx context.Context, p Principal, in revokeAllInpu
 	if in.Confirm != "all" {
 		return Receipt{}, api.Invalid("confirm", "must be all: this signs everybody out, you too")
 	}
-	return a.ends.revoke(ctx, Target{Kind: KindAll}, p.asAdmin(), Reason{Text: in.Reason})
+	return a.ends.revoke(ctx, Target{Kind: KindAll}, p.asAdmin(), Reason{Text: in.Reason, Tell: in.Tell})
 }
 
 type reportInput struct {

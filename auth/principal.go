@@ -60,5 +60,6 @@ type End struct {
 	Reason EndReason
 	By     string    // "admin", "user", "system": who ended it, where that is known
 	At     time.Time // when it was ended, as far as this server knows
+	Said   string    // what whoever ended it wrote for the one whose session it was; "": nothing
 	Heard  string    // how this server learnt of it: keyspace, feed, sweep, timer, local
 }

@@ -43,7 +43,11 @@ func (a Actor) String() string {
 type Reason struct {
 	Code EndReason // "" means EndRevoked
 	Text string
+	Tell bool // Text is for the eyes of those whose sessions end, too
 }
+
+// tellMark stands between code and text where the text is told, and ": " where it is not. A server of an older version tells the code alone.
+const tellMark = ":: "
 
 func (r Reason) String() string {
 	code := string(r.Code)
@@ -52,6 +56,9 @@ func (r Reason) String() string {
 	}
 	if r.Text == "" {
 		return code
+	}
+	if r.Tell {
+		return code + tellMark + r.Text
 	}
 	return code + ": " + r.Text
 }

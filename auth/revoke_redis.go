@@ -66,7 +66,7 @@ func endKeys(r *revocation) []string {
 }
 
 func endArgs(r *revocation) []any {
-	return []any{string(r.end().Reason), actorName(r.Actor), r.At.UnixMilli(), r.Subject[utagLen:]}
+	return []any{string(r.end().Reason), actorName(r.Actor), r.At.UnixMilli(), r.Subject[utagLen:], r.end().Said}
 }
 
 func endUser(r *revocation, tag string, raise bool) (keys []string, args []any) {
@@ -78,7 +78,7 @@ func endUser(r *revocation, tag string, raise bool) (keys []string, args []any) 
 		epoch = "1"
 	}
 	return []string{indexKey(tag), epochKey(tag)}, []any{sessionPrefix + "{" + tag + "}", endingPrefix + "{" + tag + "}",
-		r.NotBefore.UnixMilli(), keep, string(r.end().Reason), actorName(r.Actor), r.At.UnixMilli(), epoch}
+		r.NotBefore.UnixMilli(), keep, string(r.end().Reason), actorName(r.Actor), r.At.UnixMilli(), epoch, r.end().Said}
 }
 
 // deleteIssuedUntil deletes everybody's sessions that were issued until a moment.

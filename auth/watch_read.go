@@ -175,7 +175,7 @@ func readSessions(ctx context.Context, rdb redis.UniversalClient, ids []SessionI
 			epoch:   pipe.Get(ctx, epochKey(utagOf(id))),
 		}
 		if notes {
-			sent[i].ending = pipe.HMGet(ctx, endingKey(id), "reason", "by", "at")
+			sent[i].ending = pipe.HMGet(ctx, endingKey(id), "reason", "by", "at", "said")
 		}
 	}
 	_, _ = pipe.Exec(ctx) // each command carries its own error
@@ -216,7 +216,7 @@ func decodeSession(session *redis.SliceCmd, left *redis.DurationCmd, epoch *redi
 		return answer{held: h}
 	}
 	if e := fields(ending.Val()); !h.alive && ending.Err() == nil && e.text(0) != "" {
-		h.ending = End{Reason: EndReason(e.text(0)), By: e.text(1), At: e.time(2)}
+		h.ending = End{Reason: EndReason(e.text(0)), By: e.text(1), At: e.time(2), Said: e.text(3)}
 	}
 	return answer{held: h}
 }

@@ -37,6 +37,7 @@ type goodbye struct {
 	reason string // short code; the close frame's reason
 	retry  time.Duration
 	by     string
+	text   string // what whoever ended the session wrote for its user
 	at     time.Time
 
 	// cut destroys what waits in the kernel, where the peer has not read it: after a revocation, cutting
@@ -61,7 +62,7 @@ func goodbyeOf(e auth.End) goodbye {
 	if !ok {
 		g = endings[auth.EndRevoked]
 	}
-	g.by, g.at = e.By, e.At
+	g.by, g.at, g.text = e.By, e.At, e.Said
 	return g
 }
 

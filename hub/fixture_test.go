@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,6 +33,7 @@ type house struct {
 	market     *market
 	portfolios *portfolios
 	registry   *prometheus.Registry
+	parts      atomic.Value // "ok", "degraded" or "down": what the figure health says
 	listener   *pipes
 	stop       context.CancelFunc
 	ran        chan struct{}
@@ -40,7 +42,8 @@ type house struct {
 func newHouse(t testing.TB, cfg Config, change ...func(*Deps)) *house {
 	h := &house{t: t, sessions: newSessions(), market: newMarket(), portfolios: &portfolios{watched: map[portfolio.ID][]portfolio.Viewer{}},
 		registry: prometheus.NewRegistry(), listener: newPipes(), ran: make(chan struct{})}
-	deps := Deps{Sessions: h.sessions, Market: h.market, Portfolios: h.portfolios, Calls: testOperations(), Log: slog.New(slog.DiscardHandler), Registry: h.registry,
+	h.parts.Store("ok")
+	deps := Deps{Figures: figures{}, Sessions: h.sessions, Market: h.market, Portfolios: h.portfolios, Calls: testOperations(), Log: slog.New(slog.DiscardHandler), Registry: h.registry,
 		Topics: []Topic{
 			{Name: "notices", Now: func(context.Context, auth.Principal) ([]any, error) {
 				return []any{Notice{Type: "notice", ID: "n1", Level: "info", Text: "hello"}}, nil
@@ -49,6 +52,12 @@ func newHouse(t testing.TB, cfg Config, change ...func(*Deps)) *house {
 			{Name: "watchlists", Personal: true, Now: func(context.Context, auth.Principal) ([]any, error) { return []any{watchlistsOf()}, nil }},
 			{Name: "imports", Personal: true, Now: func(context.Context, auth.Principal) ([]any, error) { return nil, nil }},
 			{Name: "sessions", Admin: true, Now: func(context.Context, auth.Principal) ([]any, error) { return nil, nil }},
+			{Name: "health", Admin: true, Every: 2 * time.Second, Now: func(context.Context, auth.Principal) ([]any, error) {
+				return []any{message{"type": "health", "status": h.parts.Load(), "checks": message{"database": "ok"}, "paths": message{"session": true}}}, nil
+			}},
+			{Name: "audit", Admin: true, Every: time.Second, Now: func(context.Context, auth.Principal) ([]any, error) {
+				return []any{message{"type": "audit", "newest": 7}}, nil
+			}},
 		}}
 	for _, c := range change {
 		c(&deps)
@@ -70,6 +79,16 @@ func newHouse(t testing.TB, cfg Config, change ...func(*Deps)) *house {
 		server.Close()
 	})
 	return h
+}
+
+// figures are of a room where one user has one session.
+type figures struct{}
+
+func (figures) ErrorRate() float64        { return 0 }
+func (figures) LatencyP95() time.Duration { return 2500 * time.Microsecond }
+func (figures) RevokeP95() time.Duration  { return 0 }
+func (figures) CountLive(context.Context) (auth.LiveCount, error) {
+	return auth.LiveCount{Sessions: 1, Users: 1}, nil
 }
 
 // dial connects as the user named by token ("ana", "ana/s2", "root").

@@ -96,7 +96,7 @@ type Deps struct {
 	Portfolios Portfolios
 	Figures    Figures                                  // for the admins' overview
 	Calls      map[string]api.Operation[auth.Principal] // by name
-	Topics     []Topic                                  // notices, sessions, rollout
+	Topics     []Topic                                  // notices, sessions, rollout, …
 	Address    func(*http.Request) string               // a client's address; nil: of the TCP connection
 	Log        *slog.Logger
 	Registry   prometheus.Registerer
@@ -163,7 +163,7 @@ func New(cfg Config, d Deps) *Hub {
 		h.operations[o.Name] = o
 	}
 	devices := Topic{Name: DevicesTopic, Personal: true, Now: func(context.Context, auth.Principal) ([]any, error) { return nil, nil }}
-	for _, t := range append(slices.Clone(d.Topics), devices) {
+	for _, t := range append(slices.Clone(d.Topics), devices, h.overviewTopic()) {
 		h.topics[t.Name] = &topic{Topic: t, followers: map[*subscription]struct{}{}, users: map[auth.UserID]map[*subscription]struct{}{}}
 	}
 	h.metrics = newMetrics(d.Registry, h)
@@ -182,6 +182,11 @@ func (h *Hub) Run(ctx context.Context) error {
 		flushers.Go(func() { s.run(stop) })
 	}
 	flushers.Go(func() { h.settle(ctx) })
+	for _, t := range h.topics {
+		if t.Every > 0 {
+			flushers.Go(func() { t.readFigure(ctx) })
+		}
+	}
 	<-ctx.Done()
 	h.drain()
 	close(stop)
@@ -197,6 +202,29 @@ func (h *Hub) Sockets(id auth.SessionID) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.counts[countKey{countSession, string(id)}]
+}
+
+// LastFrames is when sockets of these sessions were last heard on this server; what has none here is left out.
+func (h *Hub) LastFrames(sessions []string) map[auth.SessionID]time.Time {
+	wanted := make(map[string]bool, len(sessions))
+	for _, id := range sessions {
+		wanted[id] = true
+	}
+	heard := map[auth.SessionID]time.Time{}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.open {
+		for _, k := range c.counted {
+			if k.what != countSession || !wanted[k.name] {
+				continue
+			}
+			at, id := h.start.Add(time.Duration(c.readAt.Load())*time.Millisecond).UTC(), auth.SessionID(k.name)
+			if at.After(heard[id]) {
+				heard[id] = at
+			}
+		}
+	}
+	return heard
 }
 
 // Open counts all open sockets on this server.

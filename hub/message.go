@@ -138,10 +138,11 @@ type bye struct {
 	Retry  *int64  `json:"retry_ms"`
 	By     *string `json:"by"`
 	At     string  `json:"at"`
+	Text   string  `json:"text,omitempty"`
 }
 
 func byeMessage(g goodbye) []byte {
-	b := bye{Type: "bye", Code: g.code, Reason: g.reason, At: g.at.UTC().Format(time.RFC3339Nano)}
+	b := bye{Type: "bye", Code: g.code, Reason: g.reason, At: g.at.UTC().Format(time.RFC3339Nano), Text: g.text}
 	if ms := g.retry.Milliseconds(); ms > 0 {
 		b.Retry = &ms
 	}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"rosetree/auth"
 	"rosetree/internal/api"
@@ -18,6 +19,9 @@ type Topic struct {
 	// Now gives the messages that bring a new follower up to date. What is published meanwhile is sent
 	// after them, so that a message may come twice but never be missed.
 	Now func(ctx context.Context, p auth.Principal) ([]any, error)
+	// Every makes the topic a figure: Now gives one message, the same for all, and is asked again so often while somebody
+	// follows. Who follows is told what changed, and gaps are normal.
+	Every time.Duration
 }
 
 type topic struct {
@@ -37,7 +41,8 @@ type subscription struct {
 	// guarded by c.mu
 	open    bool
 	waiting [][]byte
-	missed  bool // something was not sent, because the session could not be checked
+	missed  bool   // something was not sent, because the session could not be checked
+	shown   []byte // of a figure: what was sent last
 }
 
 // Publish sends a message with its "type" to all who follow the topic.
@@ -102,6 +107,13 @@ func (f *subscription) hides() bool {
 	return true
 }
 
+func (t *topic) class() delivery {
+	if t.Every > 0 {
+		return merged
+	}
+	return ordered
+}
+
 // join and close keep the followers.
 func (f *subscription) join() {
 	f.t.mu.Lock()
@@ -153,7 +165,7 @@ func (c *conn) followTopic(m channelMessage) error {
 	c.mu.Lock()
 	c.topics = append(slices.Clone(c.topics), f)
 	c.mu.Unlock()
-	ack := &subscribed{ID: m.ID, Type: "subscribed", Channel: m.Channel, Class: ordered}
+	ack := &subscribed{ID: m.ID, Type: "subscribed", Channel: m.Channel, Class: t.class()}
 	if err := f.start(ack); err != nil {
 		c.takeTopic(t)
 		f.close()
@@ -172,7 +184,11 @@ func (f *subscription) start(ack *subscribed) error {
 	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
 	defer cancel()
 	now, err := f.t.Now(ctx, f.c.identity())
-	if err != nil {
+	switch {
+	case err == nil:
+	case f.t.Every > 0:
+		now = nil // it is told as soon as it can be read
+	default:
 		return err
 	}
 	f.c.mu.Lock()
@@ -188,7 +204,11 @@ func (f *subscription) start(ack *subscribed) error {
 		return nil
 	}
 	for _, message := range now {
-		f.c.queue(encode(message))
+		encoded := encode(message)
+		f.c.queue(encoded)
+		if f.t.Every > 0 {
+			f.shown = encoded
+		}
 	}
 	for _, message := range f.waiting {
 		f.c.queue(message)

@@ -202,7 +202,7 @@ func (r *replay) act(words []string) {
 		r.h.sessions.expires["s-ana"] = time.Now().Add(r.duration(words[1]))
 		r.h.sessions.mu.Unlock()
 	case "end":
-		r.h.sessions.end("s-ana", auth.End{Reason: auth.EndReason(words[1]), By: words[2], At: time.Now(), Heard: "keyspace"})
+		r.h.sessions.end("s-ana", auth.End{Reason: auth.EndReason(words[1]), By: words[2], Said: strings.Join(words[3:], " "), At: time.Now(), Heard: "keyspace"})
 	case "change":
 		v, _ := strconv.ParseInt(words[1], 10, 64)
 		r.h.portfolios.viewer().Change(portfolio.Change{Version: v, Holdings: []portfolio.Holding{{Symbol: "MSFT"}}, Removed: []prices.Symbol{"AAPL"}})
@@ -232,6 +232,8 @@ func (r *replay) act(words []string) {
 		r.h.hub.TellDevices(n, func(u auth.UserID, id auth.SessionID) bool { // s-ana2 is u-ana's
 			return strings.HasPrefix(string(id), "s-"+strings.TrimPrefix(string(u), "u-"))
 		})
+	case "parts":
+		r.h.parts.Store(words[1])
 	case "drain":
 		r.h.stop()
 	case "move":

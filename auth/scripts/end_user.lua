@@ -1,7 +1,7 @@
 -- Ends a user's sessions that were issued until a moment, but one.
 -- KEYS index, epoch (one hash tag)
 -- ARGV session prefix with the tag, ending prefix with the tag, moment (ms), random part to keep, reason, by, at (ms),
---      1: also raise the epoch, so that a session which the index does not name ends too
+--      1: also raise the epoch, so that a session which the index does not name ends too; what the user is told (perhaps empty)
 -- Returns how many sessions it deleted.
 local deleted, stay = 0, {}
 -- Keys built here carry the same hash tag as KEYS, so they are in the same slot.
@@ -12,7 +12,7 @@ for _, rnd in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   if rnd == ARGV[4] or iat > tonumber(ARGV[3]) then
     if iat > 0 then stay[#stay + 1] = key end
   else
-    redis.call('HSET', ARGV[2] .. rnd, 'reason', ARGV[5], 'by', ARGV[6], 'at', ARGV[7])
+    redis.call('HSET', ARGV[2] .. rnd, 'reason', ARGV[5], 'by', ARGV[6], 'at', ARGV[7], 'said', ARGV[9])
     redis.call('PEXPIRE', ARGV[2] .. rnd, 60000)
     deleted = deleted + redis.call('DEL', key)
     redis.call('ZREM', KEYS[1], rnd)

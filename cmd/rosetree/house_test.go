@@ -207,7 +207,9 @@ type message struct {
 	Text                                          string
 	Until                                         *string
 	Event                                         string
-	Sockets                                       int
+	Sockets, Sessions                             int
+	Status                                        string
+	Newest                                        int64
 }
 
 // until reads messages until one fits.

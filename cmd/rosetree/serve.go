@@ -86,21 +86,21 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, ready func(address
 		return err
 	}
 	portfolios := portfolio.New(cfg.Portfolio, db, market.Book, market, rdb, log, reg)
+	health := newReadiness(db, rdb, log)
+	context.AfterFunc(ctx, func() { health.draining.Store(true) })
 	notices := hub.NewNotices(db.Service(auth.ServiceAuth), log)
 	operations := append(newOperations(callers, db, market, portfolios), notices.Operations()...)
 	sockets := hub.New(cfg.Hub, hub.Deps{
 		Sessions: callers, Market: market.Book, Portfolios: hub.Ledger(portfolios), Figures: callers,
-		Calls: operations.byName(), Topics: slices.Concat(adminTopics(callers), personalTopics(market, portfolios, db), []hub.Topic{notices.Topic()}),
+		Calls: operations.byName(), Topics: slices.Concat(adminTopics(callers, health), personalTopics(market, portfolios, db), []hub.Topic{notices.Topic()}),
 		Address: callers.Address, Log: log, Registry: reg,
 	})
-	callers.CountSockets = sockets.Sockets
+	callers.CountSockets, callers.LastFrames = sockets.Sockets, sockets.LastFrames
 	market.FollowDemand(sockets.Watched, portfolios.Held)
 	followCallers(callers, sockets)
 	followUsers(market, portfolios, db, sockets)
 	operations = append(operations, sockets.Operations()...)
 
-	health := newReadiness(db, rdb, log)
-	context.AfterFunc(ctx, func() { health.draining.Store(true) })
 	listeners, at, err := listenAll(cfg.HTTP, publicRoutes(callers, operations, portfolios, sockets, notices, health), operatorRoutes(reg, callers, sockets, health), callers, log)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"rosetree/auth"
 	"rosetree/hub"
@@ -9,10 +10,16 @@ import (
 	"rosetree/prices"
 )
 
-// The channels that administrators follow beside what everybody may: the live list of sessions, and the switches.
+// The channels that administrators follow beside what everybody may: the live list of sessions, the switches, how the parts
+// are, and that the audit log has grown. The hub adds its overview.
 const (
 	sessionsTopic = "sessions"
 	rolloutTopic  = "rollout"
+	healthTopic   = "health"
+	auditTopic    = "audit"
+
+	healthEvery = 2 * time.Second
+	auditEvery  = time.Second
 )
 
 type sessionMessage struct {
@@ -25,13 +32,33 @@ type rolloutMessage struct {
 	auth.RolloutState
 }
 
+type healthMessage struct {
+	Type string `json:"type"` // "health"
+	health
+	Paths map[auth.Via]bool `json:"paths"` // whether each way of authenticating works right now
+}
+
+type auditMessage struct {
+	Type   string `json:"type"`   // "audit"
+	Newest int64  `json:"newest"` // the id of the newest line; who may read it asks for it
+}
+
 // adminTopics: who begins to follow the switches is told how they stand; the list of sessions is asked for by its pages.
-func adminTopics(callers *auth.Auth) []hub.Topic {
+func adminTopics(callers *auth.Auth, parts *readiness) []hub.Topic {
 	return []hub.Topic{
 		{Name: sessionsTopic, Admin: true, Now: func(context.Context, auth.Principal) ([]any, error) { return nil, nil }},
 		{Name: rolloutTopic, Admin: true, Now: func(context.Context, auth.Principal) ([]any, error) {
 			state, err := callers.Rollout()
 			return []any{rolloutMessage{"rollout", state}}, err
+		}},
+		{Name: healthTopic, Admin: true, Every: healthEvery, Now: func(ctx context.Context, _ auth.Principal) ([]any, error) {
+			accounts := callers.CheckDatabase(ctx) == nil
+			return []any{healthMessage{"health", parts.ask(ctx), map[auth.Via]bool{
+				auth.ViaSession: accounts && callers.CheckSessions(ctx) == nil, auth.ViaLegacy: accounts && callers.CheckLegacy(ctx) == nil}}}, nil
+		}},
+		{Name: auditTopic, Admin: true, Every: auditEvery, Now: func(ctx context.Context, _ auth.Principal) ([]any, error) {
+			newest, err := callers.NewestAudit(ctx)
+			return []any{auditMessage{"audit", newest}}, err
 		}},
 	}
 }

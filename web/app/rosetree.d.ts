@@ -3,7 +3,7 @@
  * Protocol: /docs. Apache-2.0.
  *
  * @typedef {'idle'|'connecting'|'live'|'stalled'|'waiting'|'suspended'|'ended'} State
- * @typedef {{reason:string, code:number, by?:string|null, at?:string|null}} End  why there will be no other connection
+ * @typedef {{reason:string, code:number, by?:string|null, at?:string|null, text?:string}} End  why there will be no other connection; text: what an administrator wrote for the user
  * @typedef {{s:string, p:string, t:number, n:number}} Quote
  * @typedef {{symbol:string} & Record<string, any>} Holding
  * @typedef {Record<string, any>} Message
@@ -20,6 +20,7 @@ export type End = {
     code: number;
     by?: string | null;
     at?: string | null;
+    text?: string;
 };
 export type Quote = {
     s: string;
@@ -142,7 +143,7 @@ export declare class Rosetree extends Emitter {
     }): Prices;
     /** @param {string} id */
     portfolio(id: string): Portfolio;
-    /** Follows notices, or for admins sessions or rollout; what comes is emitted under its message's type. @param {string} channel */
+    /** Follows notices, or for admins sessions, rollout, overview, health or audit; what comes is emitted under its message's type. @param {string} channel */
     follow(channel: string): () => void;
     /**
      * Calls an operation. With an idempotency key it is sent again after a reconnect; without one it then fails

@@ -4,7 +4,7 @@
  * Protocol: /docs. Apache-2.0.
  *
  * @typedef {'idle'|'connecting'|'live'|'stalled'|'waiting'|'suspended'|'ended'} State
- * @typedef {{reason:string, code:number, by?:string|null, at?:string|null}} End  why there will be no other connection
+ * @typedef {{reason:string, code:number, by?:string|null, at?:string|null, text?:string}} End  why there will be no other connection; text: what an administrator wrote for the user
  * @typedef {{s:string, p:string, t:number, n:number}} Quote
  * @typedef {{symbol:string} & Record<string, any>} Holding
  * @typedef {Record<string, any>} Message
@@ -192,7 +192,7 @@ export class Rosetree extends Emitter {
     return stream;
   }
 
-  /** Follows notices, or for admins sessions or rollout; what comes is emitted under its message's type. @param {string} channel */
+  /** Follows notices, or for admins sessions, rollout, overview, health or audit; what comes is emitted under its message's type. @param {string} channel */
   follow(channel) {
     this.#channels.add(channel);
     this.#send({ type: 'subscribe', channel });
@@ -277,7 +277,7 @@ export class Rosetree extends Emitter {
   async #closed(gen, code, reason) {
     const bye = this.#bye, opened = !!this.welcome;
     this.#drop();
-    if (code >= 4500 && code < 5000) return this.#end({ code, reason: bye?.reason ?? (reason.split(' ')[0] || 'closed'), by: bye?.by, at: bye?.at });
+    if (code >= 4500 && code < 5000) return this.#end({ code, reason: bye?.reason ?? (reason.split(' ')[0] || 'closed'), by: bye?.by, at: bye?.at, text: bye?.text });
     if (!opened && this.options.refused) {
       const end = await Promise.resolve(this.options.refused()).catch(() => null);
       if (gen !== this.#gen) return;

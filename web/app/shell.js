@@ -74,6 +74,7 @@ function Ended() {
   const say = reasons[end.reason] ?? (() => `The server ended this connection (${end.reason}).`);
   return html`<${Dialog} title=${end.reason === 'signed_out' ? 'Signed out' : 'Session ended'} alert>
     <p data-reason=${end.reason}>${say(names[end.by ?? ''] ?? '')}</p>
+    ${end.text && html`<blockquote>${end.text}</blockquote>`}
     <p class="soft small">${time(end.at ?? endedAt.value ?? Date.now(), { dateStyle: 'medium', timeStyle: 'medium' })}. Your amounts were removed from this page.</p>
     <div class="foot"><button type="button" class="btn primary" autofocus onClick=${() => location.replace('/login')}>Log in again</button></div>
   <//>`;

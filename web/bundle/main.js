@@ -1,1 +1,1 @@
-import"./chunk-M57U3JCR.js";
+import"./chunk-ENZ56HKM.js";

@@ -1,8 +1,10 @@
-// Measures what issue 8 promises, in the real browser against the real program: ROSETREE_BIN=… node measure.mjs [MINUTES]
+// Measures what the screens promise, in the real browser against the real program: make measure-web, or ROSETREE_BIN=… node measure.mjs [MINUTES]
+// WEB_TEST_SESSIONS is among how many sessions the console is used: 5,000, or 100000.
 // MINUTES is how long memory is watched: 1, or 10 as the issue has it. Prints one line per figure. Ratios rather than truths: the machine is shared with the browser and the databases.
 import { readFileSync, readdirSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { chromium } from 'playwright-core';
+import { amongMany, many } from './browser/crowd.mjs';
 import { browserPath, demo, flags, logIn } from './browser/harness.mjs';
 
 const d = await demo();
@@ -172,6 +174,12 @@ await other.waitForTimeout(5000);
 say('hidden for a minute', `the page ${(tasks / 20 * 100).toFixed(2)} % of a core, all processes of the browser ${hidden}; with an empty page instead ${await load(20000)}`);
 say('the feed', feed.rate());
 await feed.stop();
+await context.close();
+const crowded = await (await b.newContext({ viewport: { width: 1360, height: 900 } })).newPage();
+crowded.setDefaultTimeout(120_000);
+const { took, longTasks } = await amongMany(crowded, d);
+say(`the console among ${many} sessions`, took.map(([what, ms]) => `${what} ${ms} ms`).join(', '));
+say('its long tasks', `${longTasks.length}, the longest ${Math.max(0, ...longTasks)} ms`);
 say('load average', loadavg().map((n) => n.toFixed(1)).join(' '));
 await server.close();
 await d.stop();

@@ -10,11 +10,11 @@ async function health(path) {
   return res ? { ok: res.ok, body: await res.json().catch(() => null) } : { ok: false, body: null };
 }
 
-/** What the server says of its health, asked again every so many milliseconds. @param {number} every @param {() => void} [also] */
-export function useHealth(every, also) {
+/** What the server says of its health, asked again every ten seconds while the page is on screen: it is for everybody, and who is not logged in has no socket. @param {() => void} also */
+export function useHealth(also) {
   const whole = useAsked(() => health('/api/health'), []);
   const paths = useAsked(() => Promise.all([health('/api/health/auth-v2'), health('/api/health/auth-legacy')]), []);
-  useEffect(() => whileShown(every, () => { whole.again(); paths.again(); also?.(); }), []);
+  useEffect(() => whileShown(10000, () => { whole.again(); paths.again(); also(); }), []);
   return { state: whole.data ? whole.data.body?.status ?? 'down' : null, checks: Object.entries(whole.data?.body?.checks ?? {}), paths: paths.data };
 }
 

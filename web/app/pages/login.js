@@ -33,6 +33,7 @@ export function Login({ done }) {
       <svg viewBox="0 0 530 140" preserveAspectRatio="none" aria-hidden="true"><path d=${`${curve}V140H0z`} fill="#fff" opacity=".12" /><path d=${curve} fill="none" stroke="#fff" stroke-width="2.5" vector-effect="non-scaling-stroke" /></svg>
     </aside>
     <main><form onSubmit=${form.submit} key=${String(fresh)}>
+      <p class="brand"><img src=${logo} alt="" />rosetree</p>
       <h1>${fresh ? 'Create an account' : 'Log in'}</h1>
       ${fresh && html`<${Field} label="Name" name="display_name" autocomplete="name" maxlength="80" error=${form.error} />`}
       <${Field} label="E-mail" name="email" type="email" autocomplete="username" required autofocus error=${form.error} />

@@ -22,7 +22,7 @@ export default function Sessions() {
     document.title = 'Sessions · Rosetree';
     const off = [client.follow('devices'), client.on('device', (n) => (n.event === 'sockets' ? counted(n) : asked.again())),
       client.on('state', (s) => s === 'live' && asked.again()), // after a gap nobody knows what was missed
-      whileShown(60000, asked.again)]; // when last seen, and what began by way of another server
+      whileShown(60000, asked.again)]; // when last seen
     return () => off.forEach((f) => f());
   }, []);
   const counted = (/** @type {any} */ n) => asked.change((/** @type {any} */ d) => ({ ...d, sessions: d.sessions.map((/** @type {Session} */ s) => (s.id === n.id ? { ...s, sockets: n.sockets } : s)) }));

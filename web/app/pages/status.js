@@ -12,7 +12,7 @@ export default function Status() {
     return client.on('notice', () => board.again()); // sooner for those who are logged in
   }, []);
   const board = useAsked(() => get('/api/notices'), []);
-  const health = useHealth(10000, () => { setAt(Date.now()); board.again(); });
+  const health = useHealth(() => { setAt(Date.now()); board.again(); });
   // What people were told is wrong counts also where every part answers.
   const trouble = !!board.data?.now.some((/** @type {any} */ n) => n.level === 'critical'), worst = health.state === 'down' ? 'down' : 'degraded';
   return html`<div class="pagehead"><h1>Status</h1><span class="soft small">checked ${time(at, { timeStyle: 'medium' })}, every ten seconds</span></div>

@@ -59,29 +59,38 @@ export const modes = /** @type {Record<string, import('playwright-core').Browser
 /** How long a test waits for what it waits for: on a starved machine all of it comes, only late. */
 export const PATIENCE = 40_000;
 
-/** What each page complained of: console errors, exceptions, breaches of the policy. @type {Map<import('playwright-core').Page, {text:string}[]>} */
+/** What each page complained of: console errors, exceptions, breaches of the policy. @type {Map<import('playwright-core').Page|null, string[]>} */
 const complaints = new Map();
+/** @type {WeakSet<import('playwright-core').BrowserContext>} */ const watched = new WeakSet();
+/** Pages that their test has held to be quiet. @type {WeakSet<import('playwright-core').Page>} */ const held = new WeakSet();
+
+/** Hears what all pages of a context complain of, also one that its test opens in another way. @param {import('playwright-core').BrowserContext} context */
+async function watch(context) {
+  if (watched.has(context)) return;
+  watched.add(context);
+  const add = (/** @type {import('playwright-core').Page|null} */ p, /** @type {string} */ text) => complaints.set(p, [...(complaints.get(p) ?? []), text]);
+  context.on('console', (m) => m.type() === 'error' && add(m.page(), `console: ${m.text()} (${m.location().url})`));
+  context.on('weberror', (e) => add(e.page(), `exception: ${e.error().stack}`));
+  await context.addInitScript(() => addEventListener('securitypolicyviolation', (e) => console.error(`policy: ${e.violatedDirective} ${e.blockedURI} ${e.sample}`)));
+}
 
 /**
  * A page whose complaints fail the test, except those that the test announces.
  * @param {import('playwright-core').BrowserContext} context
  */
 export async function page(context) {
+  await watch(context);
   const p = await context.newPage();
   p.setDefaultTimeout(PATIENCE);
-  /** @type {{text:string}[]} */ const list = [];
-  complaints.set(p, list);
-  p.on('console', (m) => m.type() === 'error' && list.push({ text: `console: ${m.text()} (${m.location().url})` }));
-  p.on('pageerror', (e) => list.push({ text: `exception: ${e.stack}` }));
-  await p.addInitScript(() => addEventListener('securitypolicyviolation', (e) => console.error(`policy: ${e.violatedDirective} ${e.blockedURI} ${e.sample}`)));
   return p;
 }
 
 /** Fails where a page complained of something that was not announced. @param {import('playwright-core').Page} p @param {RegExp} [announced] */
 export function quiet(p, announced = /^$/) {
+  held.add(p);
   const list = complaints.get(p) ?? [];
-  assert.deepEqual(list.map((c) => c.text).filter((t) => !announced.test(t)), [], 'the page complained');
-  list.length = 0;
+  complaints.delete(p);
+  assert.deepEqual(list.filter((t) => !announced.test(t)), [], 'the page complained');
 }
 
 /** @param {import('playwright-core').Page} p @param {string} url @param {{email:string, password:string}} user */
@@ -133,16 +142,19 @@ export async function until(holds, what) {
   for (const end = Date.now() + PATIENCE; !holds(); await new Promise((r) => setTimeout(r, 50))) assert.ok(Date.now() < end, `in vain: ${what}`);
 }
 
-/** For afterEach: closes what a test left open, and photographs it first where the test failed. @param {import('playwright-core').Browser} b @param {string} name @param {any} t */
+/** For afterEach: closes what a test left open, and photographs it first where the test failed. A page that complained and was never held to be quiet fails the test, too. @param {import('playwright-core').Browser} b @param {string} name @param {any} t */
 export async function tidy(b, name, t) {
   let n = 0;
   for (const context of b.contexts()) {
     for (const p of t.passed ? [] : context.pages()) {
       await p.screenshot({ path: join(artifacts, `failed-${name}-${++n}.png`) }).catch(() => {});
-      for (const c of complaints.get(p) ?? []) console.log(`# ${p.url()}: ${c.text}`);
+      for (const c of complaints.get(p) ?? []) console.log(`# ${p.url()}: ${c}`);
     }
     await context.close();
   }
+  const left = [...complaints].flatMap(([p, list]) => (p && held.has(p) ? [] : list));
+  complaints.clear();
+  if (t.passed) assert.deepEqual(left, [], 'a page complained that the test did not hold to be quiet');
 }
 
 /** Says commands to the demo's Redis, all at once. @param {string} url @param {...string[]} commands */

@@ -44,10 +44,9 @@ test('an admin revokes a session: its socket closes at once, the screen is blank
   const row = admin.locator(`tr[data-session="${mine}"]`);
   await row.locator('button', { hasText: 'Revoke' }).click();
   await admin.fill('dialog [name=reason]', 'found on a lost laptop');
-  const gone = victim.waitForSelector('dialog[role=alertdialog]').then(() => performance.now());
-  const clicked = performance.now();
+  await admin.check('dialog [name=tell]');
   await admin.click('dialog button.danger');
-  console.log(`# from the click in the admin's tab to the blank screen: ${Math.round((await gone) - clicked)} ms`); // measure.mjs holds it against the promise
+  await victim.waitForSelector('dialog[role=alertdialog] blockquote:has-text("found on a lost laptop")'); // how soon is measure.mjs's to say
   assert.match((await victim.textContent('dialog[role=alertdialog]')) ?? '', /ended by an administrator/);
   assert.equal(await victim.locator('.total, [data-row]').count(), 0, 'no amount is left in the page');
   await shot(victim, 'story-revoked');

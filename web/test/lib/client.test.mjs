@@ -34,15 +34,15 @@ for (const code of [1000, 1001, 1006, 1012, 1013, 4000, 4001, 4029]) {
 }
 
 for (const code of [4500, 4501, 4502, 4503, 4504, 4505, 4510, 4999]) {
-  test(`close ${code} ends: no further connection, and who and when are told`, async () => {
+  test(`close ${code} ends: no further connection; who, when and what they say are told`, async () => {
     const c = await live();
     /** @type {any} */ let end;
     c.on('ended', (e) => { end = e; });
-    FakeSocket.last.says({ type: 'bye', code, reason: 'session_revoked', retry_ms: null, by: 'admin', at: '2026-11-23T12:00:00Z' });
+    FakeSocket.last.says({ type: 'bye', code, reason: 'session_revoked', retry_ms: null, by: 'admin', at: '2026-11-23T12:00:00Z', text: 'It was found.' });
     FakeSocket.last.drops(code, 'session_revoked');
     await pass(60000);
     assert.equal(c.state, 'ended');
-    assert.deepEqual(end, { code, reason: 'session_revoked', by: 'admin', at: '2026-11-23T12:00:00Z' });
+    assert.deepEqual(end, { code, reason: 'session_revoked', by: 'admin', at: '2026-11-23T12:00:00Z', text: 'It was found.' });
     assert.equal(FakeSocket.all.length, 1);
   });
 }

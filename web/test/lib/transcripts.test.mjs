@@ -55,7 +55,7 @@ class Play {
     else if (m.type === 'unsubscribe' && m.channel === 'prices' && m.symbols) {
       for (const p of this.prices) if ([...p.stream.symbols].join() === m.symbols.join()) p.stream.close();
     } else if (m.type === 'subscribe' && m.channel === 'portfolio' && m.portfolio) c.portfolio(m.portfolio);
-    else if (m.type === 'subscribe' && ['notices', 'sessions', 'rollout'].includes(m.channel) && !m.symbols) c.follow(m.channel);
+    else if (m.type === 'subscribe' && ['notices', 'sessions', 'rollout', 'overview', 'health', 'audit'].includes(m.channel) && !m.symbols) c.follow(m.channel);
     else if (m.type === 'call' && typeof m.method === 'string') c.call(m.method, m.params, { idempotencyKey: m.idempotency_key, timeout: 60000 }).catch(() => {});
     else if (m.type === 'auth' && m.token) c.auth(m.token);
     else if (m.type === 'suspend') c.suspend();
@@ -79,7 +79,7 @@ class Play {
     const [code, reason = ''] = text.split(' ');
     this.socket.drops(Number(code), text.slice(code.length + 1));
     assert.equal(this.c.state, Number(code) >= 4500 ? 'ended' : 'waiting');
-    if (this.end) assert.deepEqual([this.end.code, this.end.reason, this.end.by], [Number(code), reason, this.bye.by]);
+    if (this.end) assert.deepEqual([this.end.code, this.end.reason, this.end.by, this.end.text], [Number(code), reason, this.bye.by, this.bye.text]);
     else if (this.bye?.retry_ms) assert.ok(this.c.retryAt - Date.now() >= this.bye.retry_ms - 1, 'the hint is kept to');
   }
 

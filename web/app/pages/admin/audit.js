@@ -1,4 +1,4 @@
-import { Trouble, useAsked, whileShown } from '../../ui.js';
+import { Trouble, useAsked } from '../../ui.js';
 import { get, url } from '../../api.js';
 import { client, conn } from '../../live.js';
 import { time } from '../../format.js';
@@ -16,8 +16,7 @@ export function Audit() {
   const top = useRef(true);
   top.current = !pages.length; // who reads the older ones is not thrown back
   useEffect(() => {
-    const again = () => { if (top.current) first.again(); };
-    const off = [...['session', 'rollout', 'notice'].map((event) => client.on(event, again)), client.follow('sessions'), client.follow('rollout'), whileShown(5000, again)];
+    const off = [client.on('audit', () => { if (top.current) first.again(); }), client.follow('audit')];
     return () => off.forEach((f) => f());
   }, []);
   const list = [first.data, ...pages].flatMap((p) => p?.entries ?? []), next = (pages.at(-1) ?? first.data)?.next;
@@ -25,8 +24,8 @@ export function Audit() {
   const by = (/** @type {'actor'|'action'|'subject'} */ name) => html`<input type="search" class="search" placeholder=${name} aria-label=${`Only this ${name}`} onChange=${(/** @type {any} */ e) => setFilter({ ...filter, [name]: e.target.value.trim() })} />`;
   return html`<section class="card audit" aria-labelledby="audit"><header><h2 id="audit">Audit log</h2><span class="grow"></span>${by('actor')}${by('action')}${by('subject')}
       <select class="slim" aria-label="Only this outcome" onChange=${(/** @type {any} */ e) => setFilter({ ...filter, outcome: e.target.value })}><option value="">Any outcome</option><option>ok</option><option>refused</option><option>failed</option></select></header><${Trouble} error=${first.error} />
-    <div class="scroll" tabindex="0"><table><caption class="sr">Audit log, newest first</caption><thead><tr><th scope="col">When</th><th scope="col">Who</th><th scope="col">What</th><th scope="col">On</th><th scope="col">From</th><th scope="col">Outcome</th><th scope="col">Detail</th></tr></thead>
-      <tbody>${list.map((e) => html`<tr key=${e.id}><td class="nowrap">${time(e.at, { dateStyle: 'short', timeStyle: 'medium' })}</td><td>${short(e.actor)}</td><td><code>${e.action}</code></td><td>${short(e.subject)}</td><td>${e.ip || '–'}</td><td><span class=${`tag ${e.outcome === 'ok' ? 'good' : e.outcome === 'failed' ? 'bad' : 'warn'}`}>${e.outcome}</span></td><td class="small soft">${said(e.detail)}</td></tr>`)}</tbody></table></div>
+    <div class="scroll" tabindex="0"><table><caption class="sr">Audit log, newest first</caption><thead><tr><th scope="col">When</th><th scope="col" class="wide">Who</th><th scope="col">What</th><th scope="col" class="wide">On</th><th scope="col" class="wide">From</th><th scope="col">Outcome</th><th scope="col" class="wide">Detail</th></tr></thead>
+      <tbody>${list.map((e) => html`<tr key=${e.id}><td>${time(e.at, { dateStyle: 'short', timeStyle: 'medium' })}</td><td class="wide">${short(e.actor)}</td><td><code>${e.action}</code><span class="under soft small">${short(e.actor)}${e.subject && e.subject !== e.actor && html` → ${short(e.subject)}`}${e.ip && ` · ${e.ip}`}<br />${said(e.detail)}</span></td><td class="wide">${short(e.subject)}</td><td class="wide">${e.ip || '–'}</td><td><span class=${`tag ${e.outcome === 'ok' ? 'good' : e.outcome === 'failed' ? 'bad' : 'warn'}`}>${e.outcome}</span></td><td class="wide detail small soft">${said(e.detail)}</td></tr>`)}</tbody></table></div>
     ${first.data && !list.length ? html`<p class="empty">Nothing matches.</p>` : null}
     ${next && html`<p class="pad"><button type="button" class="btn" onClick=${more}>Show older</button></p>`}</section>`;
 }

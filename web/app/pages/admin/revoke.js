@@ -6,6 +6,7 @@ import { overview } from './overview.js';
 import { userOf, who } from './sessions.js';
 import { html, signal, useEffect, useState } from '../../vendor/preact.js';
 
+/** @typedef {{reason:string, tell:boolean}} Why  tell: the reason is for the user's eyes too */
 /** @typedef {{id:any, what:string, answered:number, receipt:any, servers:any[]}} Receipt */
 
 const receipts = signal(/** @type {Receipt[]} */ ([]));
@@ -59,18 +60,18 @@ export function Receipts() {
 
 const titles = /** @type {Record<string, string>} */ ({ one: 'Revoke session', some: 'Revoke sessions', user: 'Revoke all sessions of a user', all: 'Revoke all sessions of everyone' });
 
-/** One after the other until the first was answered, because it may ask for the password; then the rest together. @param {any[]} sessions @param {string} reason */
-async function revokeSome([head, ...rest], reason) {
-  const one = (/** @type {any} */ s) => revoke(`${who(s)}, ${s.device?.name || 'unnamed device'}`, () => api('DELETE', `/api/admin/sessions/${s.id}`, { reason }));
+/** One after the other until the first was answered, because it may ask for the password; then the rest together. @param {any[]} sessions @param {Why} why */
+async function revokeSome([head, ...rest], why) {
+  const one = (/** @type {any} */ s) => revoke(`${who(s)}, ${s.device?.name || 'unnamed device'}`, () => api('DELETE', `/api/admin/sessions/${s.id}`, why));
   await one(head);
   await Promise.all(rest.map(one));
 }
 
 const LEFT = 'rosetree.receipt'; // of the act that ends this session too: shown after the next log-in
 
-/** @param {string} reason */
-async function revokeAll(reason) {
-  await revoke('Everyone', () => api('POST', '/api/admin/sessions/revoke-all', { reason, confirm: 'all' }));
+/** @param {Why} why */
+async function revokeAll(why) {
+  await revoke('Everyone', () => api('POST', '/api/admin/sessions/revoke-all', { ...why, confirm: 'all' }));
   const { what, answered, receipt } = receipts.peek()[0];
   sessionStorage.setItem(LEFT, JSON.stringify({ id: receipt.id, what, answered, receipt, servers: [] }));
 }
@@ -89,11 +90,12 @@ function takeUp() {
 export function Revoke({ target, close }) {
   const { kind, sessions = [] } = target, s = sessions[0];
   const [total] = useState(overview.peek()?.sessions ?? NaN); // as it was when the question was asked
-  const form = useForm(async ({ reason, count: typed }) => {
+  const form = useForm(async ({ reason, tell, count: typed }) => {
+    /** @type {Why} */ const why = { reason, tell: !!tell };
     if (kind === 'all' && Number(typed) !== total) throw Object.assign(new Error(`There are ${count(total)} sessions`), { field: 'count' });
-    if (kind === 'all') await revokeAll(reason);
-    else if (kind === 'user') await revoke(`All of ${who(s)}`, () => api('DELETE', `/api/admin/users/${userOf(s)}/sessions`, { reason }));
-    else await revokeSome(sessions, reason);
+    if (kind === 'all') await revokeAll(why);
+    else if (kind === 'user') await revoke(`All of ${who(s)}`, () => api('DELETE', `/api/admin/users/${userOf(s)}/sessions`, why));
+    else await revokeSome(sessions, why);
     close();
   });
   return html`<${Dialog} title=${titles[kind]} close=${close}><form class="stack" onSubmit=${form.submit}>
@@ -101,6 +103,7 @@ export function Revoke({ target, close }) {
       : kind === 'user' ? html`Every session of <b>${who(s)}</b> ends at once, on every device.` : html`<b>${count(total)} sessions</b>, everyone's and this one too, end at once on every server, and all their sockets close. The receipt is shown here when you have logged in again.`}</p>
     ${kind === 'all' && html`<${Field} label="How many sessions are that?" name="count" inputmode="numeric" required autofocus autocomplete="off" hint=${`Type ${total} to say that you mean it.`} error=${form.error} />`}
     <${Field} label="Reason" name="reason" required maxlength="200" autofocus=${kind !== 'all'} hint="Kept in the audit log." error=${form.error} />
+    <label class="check"><input type="checkbox" name="tell" value="yes" />Tell the user: show the reason on the screens that close</label>
     <${Trouble} error=${form.error} fields=${['reason', 'count']} />
     <div class="foot"><button type="button" class="btn" onClick=${close}>Cancel</button><button class="btn primary danger" disabled=${form.busy}>Revoke</button></div></form><//>`;
 }

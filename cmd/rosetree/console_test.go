@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"testing"
+)
+
+// What the console shows arrives by itself: figures at once and when they have changed, and that the audit log has grown.
+func TestTheConsolesFiguresArriveOnTheSocketOfAnAdministratorAlone(t *testing.T) {
+	h := newHouse(t)
+	root := h.admin("root@example.org").socket()
+	was := map[string]message{}
+	for _, channel := range []string{"overview", "health", "audit"} {
+		root.send(`{"type":"subscribe","channel":%q}`, channel)
+		was[channel] = root.typed(channel)
+	}
+	if got := was["health"].Status; got != "ok" {
+		t.Errorf("the parts are %q", got)
+	}
+	ana := h.register("ana@example.org").socket()
+	more := map[string]bool{}
+	root.until("one session more, and a line in the audit log", func(m message) bool {
+		more["session"] = more["session"] || m.Type == "overview" && m.Sessions == was["overview"].Sessions+1
+		more["line"] = more["line"] || m.Type == "audit" && m.Newest > was["audit"].Newest
+		return more["session"] && more["line"]
+	})
+	for _, channel := range []string{"overview", "health", "audit"} {
+		ana.send(`{"id":1,"type":"subscribe","channel":%q}`, channel)
+		if m := ana.typed("error"); m.Error.Code != "forbidden" {
+			t.Errorf("a user who follows %s hears %+v", channel, m.Error)
+		}
+	}
+}
+
+// A list of sessions changes also by what happens on another server, and an end says there what the administrator wrote for the user.
+func TestSessionsOfAnotherServerAreToldAtOnce(t *testing.T) {
+	p := startProcesses(t, 2, "NEW_AUTH_ENABLED=true", "NEW_AUTH_PERCENTAGE=100")
+	here, there := p.servers[0], p.servers[1]
+	eventually(t, "both servers to listen", func() bool {
+		n, err := p.redis.PubSubNumSub(t.Context(), "rt:news").Result()
+		return err == nil && n["rt:news"] == 2
+	})
+	root, ana := here.admin("root@example.org"), here.register("ana@example.org")
+	mine := ana.socket()
+	mine.send(`{"id":1,"type":"subscribe","channel":"devices"}`)
+	mine.typed("subscribed")
+	told := func(event string) any {
+		return mine.until(event, func(m message) bool { return m.Type == "device" && m.Event == event }).ID
+	}
+	other := there.login("ana@example.org")
+	id := told("started")
+	if id != any(other.session) {
+		t.Errorf("told of %v, and %v began", id, other.session)
+	}
+	other.call("PATCH", "/api/auth/sessions/"+other.session, map[string]any{"name": "The old laptop"}, 200, nil)
+	told("renamed")
+
+	open := other.socket()
+	open.typed("welcome")
+	root.call("DELETE", fmt.Sprintf("/api/admin/sessions/%v", id), map[string]any{"reason": "It was found on a train.", "tell": true}, 200, nil)
+	if bye := open.typed("bye"); bye.Text != "It was found on a train." || bye.Reason != "session_revoked" {
+		t.Errorf("the user is told %+v", bye)
+	}
+	told("ended")
+	root.call("DELETE", "/api/admin/sessions/"+ana.session, map[string]any{"reason": "for the log alone"}, 200, nil)
+	if bye := mine.typed("bye"); bye.Text != "" {
+		t.Errorf("the user is told %q", bye.Text)
+	}
+}
