@@ -20,6 +20,7 @@ type Auth struct {
 	cfg      Config
 	db       *DB
 	rows     Rows // the server's own tables
+	clock    *clock
 	rdb      redis.UniversalClient
 	log      *slog.Logger
 	met      *metrics
@@ -72,11 +73,11 @@ func New(cfg Config, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg pr
 	if err != nil {
 		return nil, err
 	}
-	a := &Auth{cfg: cfg, db: db, rows: db.Service(ServiceAuth), rdb: rdb, log: log, met: newMetrics(reg),
+	a := &Auth{cfg: cfg, db: db, rows: db.Service(ServiceAuth), clock: &db.clock, rdb: rdb, log: log, met: newMetrics(reg),
 		keys: newKeyring(secret), where: where, csrf: http.NewCrossOriginProtection(), recent: newWindow(),
 		CountSockets: func(SessionID) int { return 0 }, LastFrames: func([]string) map[SessionID]time.Time { return nil }, OnSession: func(SessionNews) {}, OnSwitch: func(RolloutState) {}}
 	reg.MustRegister(newRedisFigures(rdb))
-	a.sessions = &sessions{rdb: rdb, limit: cfg.SessionsPerUser}
+	a.sessions = &sessions{rdb: rdb, limit: cfg.SessionsPerUser, clock: a.clock}
 	a.hashes = newHashPool(a.met)
 	a.spray = newSpray(log, reg)
 	a.refusals = newRefusals(a.note)
@@ -91,10 +92,10 @@ func New(cfg Config, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg pr
 	a.exports = make(chan struct{}, exportSlots)
 	a.ends = newRevoker(revokerConfig{watchConfig: watchConfig{Server: a.server}, Tags: a.keys.utags, Absolute: cfg.SessionAbsoluteTTL,
 		MaxBlind: cfg.MaxBlind, Switched: a.switched, JournalKeys: a.keys.journal}, db, rdb, log, reg)
-	a.legacy = newLegacyTokens(cfg, a.keys.legacy, newKeptJWKS(rdb, a.ends.breaker, a.keys.issuer, cfg.LegacyJWKSURL, log), log)
+	a.legacy = newLegacyTokens(cfg, a.clock, a.keys.legacy, newKeptJWKS(rdb, a.ends.breaker, a.keys.issuer, cfg.LegacyJWKSURL, log), log)
 	a.ends.watch.consult = a.consultsRedis
 	a.switches.onChange(a.follow)
-	a.limits = newLimiter(rdb, a.ends.breaker, a.keys.throttle)
+	a.limits = newLimiter(rdb, a.clock, a.ends.breaker, a.keys.throttle)
 	a.ends.tell = func(r *revocation) { a.OnSession(r.news()) }
 	a.switches.onChange(func(Switches, Switches) { a.OnSwitch(*a.switches.state.Load()) })
 	return a, nil

@@ -36,6 +36,7 @@ func (a *Auth) authenticate(ctx context.Context, c credential, ip string) (Princ
 	var validated time.Duration
 	p, err := a.verify(ctx, c, ip, &validated)
 	p.IP = ip
+	p.Expires = a.clock.here(p.Expires)
 	if err == nil {
 		err = a.admit(p)
 	}
@@ -110,7 +111,7 @@ func (a *Auth) verifySession(ctx context.Context, c credential, ip string, valid
 	case errors.Is(err, errNoSession):
 		return Principal{}, a.whyGone(ctx, t, ip)
 	case c.fallback != "":
-		p, err := a.keys.verifyFallback(c.fallback)
+		p, err := a.keys.verifyFallback(c.fallback, a.clock)
 		if err != nil || p.Session != t.id {
 			return Principal{}, errRedisDown
 		}
@@ -191,7 +192,7 @@ func (a *Auth) companionLives(ctx context.Context, id SessionID) error {
 
 // verifyFallback: a fallback token by itself counts in rollback and while Redis is out.
 func (a *Auth) verifyFallback(ctx context.Context, raw string, switches Switches) (Principal, error) {
-	p, err := a.keys.verifyFallback(raw)
+	p, err := a.keys.verifyFallback(raw, a.clock)
 	if err != nil {
 		return Principal{}, errBadCredential
 	}

@@ -17,7 +17,7 @@ import (
 func BenchmarkCheck(b *testing.B) {
 	r := devstack.Test(b).Redis(b)
 	rdb := openRedisURL(b, r.URL)
-	st := &sessions{rdb: rdb, limit: 100}
+	st := &sessions{rdb: rdb, limit: 100, clock: new(clock)}
 	now := time.Now()
 	user := UserID("00000000-0000-7000-8000-000000000001")
 	s := &Session{User: user, Role: RoleUser, IssuedAt: now, AuthAt: now, SeenAt: now, Ends: now.Add(time.Hour), Idle: time.Hour}

@@ -23,6 +23,8 @@ type DB struct {
 	pooler  bool // something between us and PostgreSQL hands connections around
 	config  DBConfig
 	metrics *dbMetrics
+
+	clock clock
 }
 
 // OpenDB connects, and refuses a login that row security does not hold, a database that is not migrated
@@ -167,7 +169,7 @@ func (r Rows) bind(b *pgx.Batch, conn *pgx.Conn) error {
 	if !r.db.pooler {
 		pid = conn.PgConn().PID()
 	}
-	b.Queue(bindSQL, r.db.signer.mint(r.scope, string(r.uid), time.Now(), contextTTL, pid))
+	b.Queue(bindSQL, r.db.signer.mint(r.scope, string(r.uid), r.db.clock.now(), contextTTL, pid))
 	return nil
 }
 
@@ -207,7 +209,23 @@ func (db *DB) once(ctx context.Context, until time.Time, limit time.Duration, wo
 	defer c.Release()
 	ctx, stop = context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(limit, db.config.QueryTimeout))
 	defer stop()
+	if db.clock.doubtful() {
+		if err := db.readClock(ctx, c); err != nil {
+			return true, err
+		}
+	}
 	return work(ctx, c)
+}
+
+// readClock needs no identity, and could show none: identities carry a time that PostgreSQL must believe.
+func (db *DB) readClock(ctx context.Context, c *pgxpool.Conn) error {
+	began := time.Now()
+	var shows time.Time
+	if err := c.QueryRow(ctx, `SELECT pg_catalog.clock_timestamp()`).Scan(&shows); err != nil {
+		return err
+	}
+	db.clock.took(shows, began)
+	return nil
 }
 
 func (db *DB) acquireError(caller context.Context, err error) error {

@@ -86,6 +86,9 @@ func dbProblem(err error) error {
 func (db *DB) onPgError(_ *pgconn.PgConn, err *pgconn.PgError) bool {
 	if strings.HasPrefix(err.Code, "RT") || err.Code == "42501" {
 		db.metrics.isolation.WithLabelValues(isolationCode(err.Code)).Inc()
+		if err.Code == "RT002" {
+			db.clock.doubted.Store(true)
+		}
 		db.config.Log.Error("row security refused a statement: the connection is dropped", "code", err.Code, "message", err.Message)
 		return false
 	}

@@ -68,7 +68,7 @@ func (a *Auth) exchanged(ctx context.Context, u User, p Principal, from origin) 
 	if err != nil {
 		return grant{}, err
 	}
-	now := a.ends.denied.issueTime(u.ID, time.Now()).Truncate(time.Millisecond)
+	now := a.ends.denied.issueTime(u.ID, a.clock.now()).Truncate(time.Millisecond)
 	s := Session{User: u.ID, Role: u.Role, IssuedAt: now, AuthAt: p.AuthAt, SeenAt: now, Ends: ends, Idle: a.cfg.SessionIdleTTL,
 		Device: from.device, UserAgent: shorten(from.userAgent, 256), IP: from.ip, Legacy: p.Session}
 	t := a.keys.exchangeToken(u.ID, once)
@@ -106,7 +106,7 @@ func (a *Auth) legacyLife(ctx context.Context, p Principal) (ends time.Time, onc
 	if err != nil || ours {
 		return began.Ends, p.Session, err
 	}
-	return p.Expires, p.Session + "@" + SessionID(strconv.FormatInt(p.IssuedAt.Unix(), 36)), nil
+	return a.clock.of(p.Expires), p.Session + "@" + SessionID(strconv.FormatInt(p.IssuedAt.Unix(), 36)), nil
 }
 
 // legacyRecord finds the legacy session of p where we began it, or where it was handed over to us.

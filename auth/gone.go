@@ -46,7 +46,8 @@ func (a *Auth) recordedEnd(ctx context.Context, t token) (end End, found bool) {
 	if err := a.rows.Do(ctx, &b); err != nil || verifier == "" || !t.matches(verifier) {
 		return End{}, false // not knowing why is no reason to answer otherwise than "not valid"
 	}
-	aged := time.Now().After(expires) || time.Since(seen) > time.Duration(idle)*time.Millisecond
+	now := a.clock.now()
+	aged := now.After(expires) || now.Sub(seen) > time.Duration(idle)*time.Millisecond
 	switch {
 	case ended:
 		return End{Reason: EndReason(reason)}, true

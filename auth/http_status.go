@@ -99,7 +99,7 @@ const nobody UserID = "00000000-0000-0000-0000-000000000000"
 
 // CheckSessions says whether the session path can authenticate right now.
 func (a *Auth) CheckSessions(ctx context.Context) error {
-	now := time.Now()
+	now := a.clock.now()
 	t := mintToken(a.keys.utag(nobody))
 	s := Session{User: nobody, Role: RoleUser, IssuedAt: now, AuthAt: now, SeenAt: now, Ends: now.Add(10 * time.Second), Idle: 10 * time.Second}
 	_, err := a.askRedis(ctx, utagOf(t.id), func(ctx context.Context) (Session, error) {
@@ -143,7 +143,7 @@ func (a *Auth) CheckLegacy(ctx context.Context) error {
 	if !a.legacy.canSign() {
 		return a.legacy.keys.ready(ctx)
 	}
-	now := time.Now()
+	now := a.clock.now()
 	raw, _, err := a.legacy.sign(User{ID: nobody}, "self-check", now, now, now.Add(time.Minute))
 	if err == nil {
 		_, err = a.legacy.verify(ctx, raw)

@@ -42,7 +42,7 @@ func (a *Auth) issue(ctx context.Context, p proof, from origin, action string) (
 	if !switches.issuesSession(u.ID) {
 		return a.issueLegacy(ctx, p, from, action)
 	}
-	now := a.ends.denied.issueTime(u.ID, time.Now()).Truncate(time.Millisecond)
+	now := a.ends.denied.issueTime(u.ID, a.clock.now()).Truncate(time.Millisecond)
 	s := Session{User: u.ID, Role: u.Role, IssuedAt: now, AuthAt: now, SeenAt: now, Ends: now.Add(a.cfg.SessionAbsoluteTTL), Idle: a.cfg.SessionIdleTTL,
 		Device: from.device, UserAgent: shorten(from.userAgent, 256), IP: from.ip}
 	g, err := a.open(ctx, p, s, mintToken(a.keys.utag(u.ID)), "", action)
@@ -156,11 +156,11 @@ func (s Session) opened(action string, replaced int) AuditEntry {
 func (a *Auth) granted(u User, s Session, t token) (grant, error) {
 	g := grant{Via: ViaSession, Session: s, Access: t.String(), Expires: s.Ends}
 	var err error
-	if g.Fallback, _, err = a.keys.mintFallback(s); err != nil {
+	if g.Fallback, _, err = a.keys.mintFallback(s, a.clock.now()); err != nil {
 		return grant{}, fmt.Errorf("auth: sign fallback token: %w", err)
 	}
 	if switches, err := a.switches.now(); err == nil && switches.LegacyEnabled && a.legacy.canSign() {
-		if g.Legacy, _, err = a.legacy.sign(u, s.ID, a.ends.denied.issueTime(u.ID, time.Now()), s.AuthAt, s.Ends); err != nil {
+		if g.Legacy, _, err = a.legacy.sign(u, s.ID, a.ends.denied.issueTime(u.ID, a.clock.now()), s.AuthAt, s.Ends); err != nil {
 			return grant{}, fmt.Errorf("auth: sign legacy token: %w", err)
 		}
 	}
@@ -173,7 +173,7 @@ func (a *Auth) issueLegacy(ctx context.Context, p proof, from origin, action str
 	if !a.legacy.canSign() {
 		return grant{}, api.Unavailable("log-ins by session are switched off and this server cannot sign legacy tokens; log in where your account was made", time.Minute)
 	}
-	now := a.ends.denied.issueTime(u.ID, time.Now())
+	now := a.ends.denied.issueTime(u.ID, a.clock.now())
 	s := Session{ID: SessionID(newID()), User: u.ID, Role: u.Role, IssuedAt: now, AuthAt: now, SeenAt: now, Ends: now.Add(a.cfg.SessionAbsoluteTTL),
 		Idle: a.cfg.SessionAbsoluteTTL, Device: from.device, UserAgent: shorten(from.userAgent, 256), IP: from.ip}
 	t := token{s.ID, randomText(32)}

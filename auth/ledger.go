@@ -33,7 +33,6 @@ type ledger struct {
 	high      int64               // guarded by mu: the largest id that was read
 	gaps      map[int64]time.Time // guarded by mu: ids below high that were not there, and since when
 	proof     time.Time           // guarded by mu: everything committed before this instant has been read
-	ahead     time.Duration       // guarded by mu: how far PostgreSQL's clock is ahead of ours
 }
 
 const (
@@ -68,12 +67,7 @@ func (l *ledger) isLoaded() bool {
 	return l.loaded
 }
 
-// toDB turns an instant of our clock into one of PostgreSQL's.
-func (l *ledger) toDB(t time.Time) time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return t.Add(l.ahead)
-}
+func (l *ledger) clock() *clock { return &l.rows.db.clock }
 
 // run feeds the denylist until ctx ends.
 func (l *ledger) run(ctx context.Context) error {
@@ -91,7 +85,7 @@ func (l *ledger) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-forget.C:
-			l.denied.forget(time.Now())
+			l.denied.forget(l.clock().now())
 			if err := l.forget(ctx); err != nil && ctx.Err() == nil {
 				l.log.Warn("revocations: past rows are not deleted", "cause", err)
 			}
@@ -195,14 +189,14 @@ func (l *ledger) read(ctx context.Context) error {
 	l.mu.Unlock()
 
 	began := time.Now()
-	var clock time.Time
+	var shows time.Time
 	var found []*revocation
 	collect := func(rows pgx.Rows) (err error) {
 		found, err = pgx.CollectRows(rows, scanRevocation)
 		return err
 	}
 	var b pgx.Batch
-	b.Queue(`SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error { return row.Scan(&clock) })
+	b.Queue(`SELECT clock_timestamp()`).QueryRow(func(row pgx.Row) error { return row.Scan(&shows) })
 	if high == 0 {
 		b.Queue(selectAll, gapReach).Query(collect)
 	} else {
@@ -211,7 +205,7 @@ func (l *ledger) read(ctx context.Context) error {
 	if err := l.rows.Do(ctx, &b); err != nil {
 		return fmt.Errorf("auth: read the ledger: %w", err)
 	}
-	l.took(found, began, clock)
+	l.took(found, began, shows)
 	return nil
 }
 
@@ -221,14 +215,14 @@ func scanRevocation(row pgx.CollectableRow) (*revocation, error) {
 }
 
 // took believes what a read brought, in this order: the denylist, then the sockets, then the proof that says so.
-func (l *ledger) took(found []*revocation, began, clock time.Time) {
+func (l *ledger) took(found []*revocation, began, shows time.Time) {
+	l.clock().took(shows, began)
 	l.mu.Lock()
 	first := !l.loaded
-	l.ahead = clock.Sub(began.Add(time.Since(began) / 2))
 	l.fill(found, began)
 	l.giveUp(began)
 	l.mu.Unlock()
-	now := time.Now()
+	now := l.clock().now()
 	for _, r := range l.denied.add(found...) {
 		if r.Until.Before(now) {
 			continue

@@ -39,7 +39,7 @@ func (l *ledger) writeAct(ctx context.Context, r *revocation, acts ...func(*pgx.
 		if err := tx.SendBatch(ctx, &lock).Close(); err != nil {
 			return err
 		}
-		if r.NotBefore = time.Now(); newest.Time.After(r.NotBefore) {
+		if r.NotBefore = l.clock().now(); newest.Time.After(r.NotBefore) {
 			r.NotBefore = newest.Time
 		}
 		for _, act := range acts {

@@ -58,7 +58,7 @@ type legacyAMR struct {
 
 var errLegacyToken = errors.New("auth: not a valid legacy token")
 
-func newLegacyTokens(c Config, derived []byte, store jwksStore, log *slog.Logger) *legacyTokens {
+func newLegacyTokens(c Config, clock *clock, derived []byte, store jwksStore, log *slog.Logger) *legacyTokens {
 	l := &legacyTokens{issuer: c.LegacyJWTIssuer, audience: c.LegacyJWTAudience}
 	methods := []string{"HS256"}
 	switch {
@@ -73,7 +73,7 @@ func newLegacyTokens(c Config, derived []byte, store jwksStore, log *slog.Logger
 		l.keys = newJWKS(c.LegacyJWKSURL, store, log)
 		methods = append(methods, "RS256", "ES256", "EdDSA")
 	}
-	options := []jwt.ParserOption{jwt.WithValidMethods(methods), jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(jwtLeeway), jwt.WithStrictDecoding()}
+	options := []jwt.ParserOption{jwt.WithValidMethods(methods), jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(jwtLeeway), jwt.WithStrictDecoding(), jwt.WithTimeFunc(clock.now)}
 	if l.issuer != "" {
 		options = append(options, jwt.WithIssuer(l.issuer))
 	}

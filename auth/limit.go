@@ -41,13 +41,14 @@ var (
 // limiter counts in Redis, so that all servers count together; while Redis is out each server counts for itself, at half the rate.
 type limiter struct {
 	rdb   redis.UniversalClient
+	clock *clock                    // a bucket that was filled by a clock ahead of the others would be full for all of them
 	guard func(tag string) *breaker // of the Redis master that holds the tag's keys
 	key   []byte                    // names of accounts and addresses do not stand in Redis in the clear
 	local *buckets
 }
 
-func newLimiter(rdb redis.UniversalClient, guard func(tag string) *breaker, key []byte) *limiter {
-	return &limiter{rdb: rdb, guard: guard, key: key, local: &buckets{full: map[string]time.Time{}}}
+func newLimiter(rdb redis.UniversalClient, clock *clock, guard func(tag string) *breaker, key []byte) *limiter {
+	return &limiter{rdb: rdb, clock: clock, guard: guard, key: key, local: &buckets{full: map[string]time.Time{}}}
 }
 
 // flood sheds before anything was decoded. Loopback is whoever is on this machine already: tools, tests and a proxy
@@ -94,7 +95,7 @@ func (l *limiter) take(ctx context.Context, b bucket, charge bool) time.Duration
 	name := throttlePrefix + b.kind + ":{" + tag + "}"
 	var ms int64
 	err := l.guard(tag).do(ctx, func(ctx context.Context) (err error) {
-		ms, err = gcraScript.Run(ctx, l.rdb, []string{name}, time.Now().UnixMilli(), b.rate.every.Milliseconds(), b.rate.burst, flag).Int64()
+		ms, err = gcraScript.Run(ctx, l.rdb, []string{name}, l.clock.now().UnixMilli(), b.rate.every.Milliseconds(), b.rate.burst, flag).Int64()
 		return err
 	})
 	if err != nil {

@@ -42,7 +42,7 @@ func (a *Auth) migrate(ctx context.Context, r sessionRecord) (made bool, err err
 	if err != nil || len(live) >= a.cfg.SessionsPerUser {
 		return false, err // one more would sign a living one out; this one is made when its client asks for it
 	}
-	now := time.Now()
+	now := a.clock.now()
 	s := Session{User: u.ID, Role: u.Role, IssuedAt: now, AuthAt: r.AuthAt, SeenAt: now, Ends: r.Ends,
 		Idle:   r.Ends.Sub(now), // its client does not know of it yet and cannot keep it awake
 		Device: r.Device, UserAgent: r.UserAgent, IP: r.IP, Legacy: r.ID}

@@ -128,7 +128,7 @@ func (a *Auth) renewedBy(r *http.Request, text string, cookie bool) (grant, erro
 	if err != nil {
 		return grant{}, err
 	}
-	a.touched.note(Session{ID: p.Session, SeenAt: time.Now(), IP: ip})
+	a.touched.note(Session{ID: p.Session, SeenAt: a.clock.now(), IP: ip})
 	return a.renewedLegacy(ctx, u, p, cookie)
 }
 
@@ -179,11 +179,11 @@ func (a *Auth) renewedLegacy(ctx context.Context, u User, p Principal, cookie bo
 	if !ours {
 		ends = p.AuthAt.Add(a.cfg.SessionAbsoluteTTL)
 	}
-	if !ends.After(time.Now()) {
+	if !ends.After(a.clock.now()) {
 		return grant{}, endProblem(End{Reason: EndExpired})
 	}
 	g := grant{Via: ViaLegacy, Session: Session{ID: p.Session, Ends: ends}}
-	if g.Access, g.Expires, err = a.legacy.sign(u, p.Session, a.ends.denied.issueTime(u.ID, time.Now()), p.AuthAt, ends); err != nil {
+	if g.Access, g.Expires, err = a.legacy.sign(u, p.Session, a.ends.denied.issueTime(u.ID, a.clock.now()), p.AuthAt, ends); err != nil {
 		return grant{}, fmt.Errorf("auth: sign legacy token: %w", err)
 	}
 	return g, nil
@@ -195,7 +195,7 @@ func (a *Auth) proveLegacy(ctx context.Context, p Principal, ip string) (g grant
 		return grant{}, u, err
 	}
 	t := token{p.Session, randomText(32)}
-	s := Session{ID: p.Session, User: p.User, AuthAt: time.Now()}
+	s := Session{ID: p.Session, User: p.User, AuthAt: a.clock.now()}
 	var b pgx.Batch
 	b.Queue(`UPDATE app.sessions SET verifier = $3, auth_at = $4 WHERE id = $1 AND user_id = $2::uuid AND via = 'legacy' AND ended_at IS NULL
 		RETURNING device_name, platform, user_agent, created_at, expires_at`, string(t.id), string(p.User), t.verifier(), s.AuthAt).QueryRow(func(row pgx.Row) error {

@@ -53,7 +53,7 @@ func (a *Auth) restore(ctx context.Context, r sessionRecord) (made bool, err err
 		return false, nil
 	}
 	tag := utagOf(r.ID)
-	args := append([]any{r.IssuedAt.UnixMilli(), r.SeenAt.UnixMilli(), r.Idle.Milliseconds(), r.Ends.UnixMilli(), string(r.ID[utagLen:]), time.Now().UnixMilli()}, r.fields()...)
+	args := append([]any{r.IssuedAt.UnixMilli(), r.SeenAt.UnixMilli(), r.Idle.Milliseconds(), r.Ends.UnixMilli(), string(r.ID[utagLen:]), a.clock.now().UnixMilli()}, r.fields()...)
 	n, err := restoreScript.Run(ctx, a.rdb, []string{sessionKey(r.ID), indexKey(tag), epochKey(tag)}, args...).Int()
 	return n == 1, err
 }

@@ -105,7 +105,7 @@ func newRevoker(cfg revokerConfig, db *DB, rdb redis.UniversalClient, log *slog.
 	denied := newDenylist()
 	rv := &revoker{rdb: rdb, denied: denied, tags: cfg.Tags, absolute: cfg.Absolute, maxBlind: cfg.MaxBlind, log: log, tell: func(*revocation) {}}
 	rv.ledger = newLedger(rows, db.Listen, denied, log, met)
-	rv.receipts = newReceipts(rows, cfg.Server, rv.ledger.toDB, log, met)
+	rv.receipts = newReceipts(rows, cfg.Server, rv.ledger.clock().carried, log, met)
 	rv.watch = newWatcher(cfg.watchConfig, rdb, denied, log, reg)
 	rv.watch.observe, rv.watch.regain, rv.watch.probe = rv.receipts.note, rv.bringUpToDate, rv.probe
 	rv.ledger.apply = rv.heard
@@ -192,7 +192,7 @@ func (rv *revoker) row(t Target, by Actor, why Reason) (*revocation, error) {
 	if len(why.Text) > maxReason {
 		return nil, api.Invalid("reason", "at most %d bytes", maxReason)
 	}
-	now := time.Now()
+	now := rv.ledger.clock().now()
 	r := &revocation{Kind: t.Kind, Keep: t.Keep, NotBefore: t.Before, Reason: why.String(), Actor: by.String(), At: now, Until: t.Until, IP: by.IP}
 	switch t.Kind {
 	case KindSession, KindToken:

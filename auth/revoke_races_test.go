@@ -182,7 +182,7 @@ func TestR24_AChangeOfRoleEndsSocketsOnEveryServer(t *testing.T) {
 func TestR25_TheSessionLimitEndsOnlyTheOldest(t *testing.T) {
 	e := newWatchEnv(t, devstack.Test(t).Redis(t))
 	e.live()
-	st := &sessions{rdb: e.admin, limit: 3}
+	st := &sessions{rdb: e.admin, limit: 3, clock: new(clock)}
 	user := UserID("00000000-0000-7000-8000-000000000001")
 	var all []Principal
 	for i := range 4 {

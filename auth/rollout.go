@@ -182,7 +182,7 @@ func (r *rollout) adopt(s *RolloutState) {
 	r.state.Store(s)
 	told := r.change
 	r.mu.Unlock()
-	r.met.percentage.Set(s.Effective.share())
+	r.met.follow(s.Effective)
 	if old == nil || old.Effective == s.Effective {
 		return
 	}

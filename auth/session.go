@@ -72,6 +72,7 @@ var errNoSession = errors.New("auth: no such session")
 type sessions struct {
 	rdb   redis.UniversalClient
 	limit int // per user
+	clock *clock
 }
 
 // What create answers where a legacy session was exchanged before.
@@ -135,7 +136,7 @@ func (st *sessions) lookup(ctx context.Context, id SessionID) (Session, error) {
 func (st *sessions) read(ctx context.Context, id SessionID, touch time.Duration, ip string) (Session, error) {
 	tag := utagOf(id)
 	keys := []string{sessionKey(id), epochKey(tag), indexKey(tag)}
-	now := time.Now().UnixMilli()
+	now := st.clock.now().UnixMilli()
 	f, err := checkScript.Run(ctx, st.rdb, keys, now, touch.Milliseconds(), ip, string(id[utagLen:])).Slice()
 	if isReadOnly(err) {
 		f, err = st.readPlain(ctx, id)
@@ -146,7 +147,7 @@ func (st *sessions) read(ctx context.Context, id SessionID, touch time.Duration,
 	case err != nil:
 		return Session{}, fmt.Errorf("auth: read session: %w", err)
 	}
-	s, err := sessionOf(id, f)
+	s, err := sessionOf(id, f, time.UnixMilli(now))
 	s.touched = s.SeenAt.UnixMilli() == now
 	return s, err
 }
@@ -170,12 +171,12 @@ func (st *sessions) readPlain(ctx context.Context, id SessionID) ([]any, error) 
 }
 
 // sessionOf decodes the fields in the order of check.lua. A hash without the fields that decide is no session.
-func sessionOf(id SessionID, reply []any) (Session, error) {
+func sessionOf(id SessionID, reply []any, now time.Time) (Session, error) {
 	f := fields(reply)
 	s := Session{ID: id, User: UserID(f.text(0)), Role: Role(f.text(1)), verifier: f.text(2), epoch: f.number(3),
 		IssuedAt: f.time(4), AuthAt: f.time(5), Ends: f.time(6), Idle: time.Duration(f.number(7)) * time.Millisecond,
 		SeenAt: f.time(8), Device: Device{f.text(9), f.text(10)}, UserAgent: f.text(11), IP: f.text(12), Legacy: SessionID(f.text(13))}
-	if s.User == "" || s.IssuedAt.IsZero() || s.Ends.IsZero() || !s.Expires().After(time.Now()) {
+	if s.User == "" || s.IssuedAt.IsZero() || s.Ends.IsZero() || !s.Expires().After(now) {
 		return Session{}, errNoSession
 	}
 	return s, nil
@@ -184,7 +185,7 @@ func sessionOf(id SessionID, reply []any) (Session, error) {
 // ofUser lists a user's live sessions, the newest use first is the caller's business.
 func (st *sessions) ofUser(ctx context.Context, tag string) ([]Session, error) {
 	rnds, err := st.rdb.ZRangeByScore(ctx, indexKey(tag), &redis.ZRangeBy{
-		Min: strconv.FormatInt(time.Now().UnixMilli(), 10), Max: "+inf"}).Result()
+		Min: strconv.FormatInt(st.clock.now().UnixMilli(), 10), Max: "+inf"}).Result()
 	if err != nil {
 		return nil, fmt.Errorf("auth: list sessions: %w", err)
 	}
@@ -213,12 +214,12 @@ func (st *sessions) many(ctx context.Context, ids []SessionID) ([]Session, error
 		}
 	}
 	_, _ = pipe.Exec(ctx) // each command carries its own error
-	live := make([]Session, 0, len(ids))
+	live, now := make([]Session, 0, len(ids)), st.clock.now()
 	for i, c := range sent {
 		if err := c.session.Err(); err != nil && !redis.HasErrorPrefix(err, "WRONGTYPE") {
 			return nil, fmt.Errorf("auth: list sessions: %w", err)
 		}
-		s, err := sessionOf(ids[i], c.session.Val())
+		s, err := sessionOf(ids[i], c.session.Val(), now)
 		if err == nil && s.epoch >= parseInt(c.epoch.Val()) {
 			live = append(live, s)
 		}

@@ -34,13 +34,13 @@ func (a *Auth) requireStepUp(ctx context.Context, p Principal) error {
 	switch {
 	case p.Degraded:
 		return errDegraded
-	case time.Since(p.AuthAt) <= stepUpFresh:
+	case a.clock.now().Sub(p.AuthAt) <= stepUpFresh:
 		return nil
 	case p.Via != ViaSession:
 		return errStepUp
 	}
 	s, err := a.askRedis(ctx, utagOf(p.Session), func(ctx context.Context) (Session, error) { return a.sessions.lookup(ctx, p.Session) })
-	if err != nil || s.User != p.User || time.Since(s.AuthAt) > stepUpFresh {
+	if err != nil || s.User != p.User || a.clock.now().Sub(s.AuthAt) > stepUpFresh {
 		return errStepUp
 	}
 	return nil
@@ -116,7 +116,7 @@ func (a *Auth) proveSession(ctx context.Context, p Principal, ip string) (g gran
 // rotate gives a session another secret and the time of its proof, in Redis and in its record.
 func (a *Auth) rotate(ctx context.Context, p Principal, ip string) (token, error) {
 	t := token{p.Session, randomText(32)}
-	now := time.Now()
+	now := a.clock.now()
 	live := false
 	err := a.ends.breaker(utagOf(t.id)).do(ctx, func(ctx context.Context) (err error) {
 		live, err = a.sessions.rotate(ctx, t, now)

@@ -45,6 +45,7 @@ func ticketKey(tag string) string { return ticketPrefix + "{" + tag + "}" }
 
 func (a *Auth) makeTicket(ctx context.Context, p Principal, origin string) (TicketAnswer, error) {
 	text := randomText(32)
+	p.Expires = a.clock.of(p.Expires)
 	value, err := json.Marshal(ticket{p, origin})
 	if err != nil {
 		return TicketAnswer{}, err
@@ -83,6 +84,7 @@ func (a *Auth) redeem(ctx context.Context, text, origin string) (Principal, erro
 	if t.Origin != "" && t.Origin != origin {
 		return Principal{}, errTicket
 	}
+	t.Who.Expires = a.clock.here(t.Who.Expires)
 	return a.Recheck(ctx, t.Who)
 }
 

@@ -5,6 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type watchMetrics struct {
 	watched     prometheus.Gauge
 	blind       *prometheus.GaugeVec
+	blindTime   *prometheus.CounterVec
 	ended       *prometheus.CounterVec
 	falseAlarms prometheus.Counter
 	canary      prometheus.Histogram
@@ -20,6 +21,7 @@ func (m *watchMetrics) breaker(redis string) breakerMetrics {
 // forget takes out the series of a Redis server that serves nothing any more.
 func (m *watchMetrics) forget(redis string) {
 	m.blind.DeleteLabelValues(redis)
+	m.blindTime.DeleteLabelValues(redis)
 	m.open.DeleteLabelValues(redis)
 	m.shed.DeleteLabelValues(redis)
 }
@@ -30,6 +32,8 @@ func newWatchMetrics(reg prometheus.Registerer) *watchMetrics {
 			Help: "Sessions with sockets on this server."}),
 		blind: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "rosetree_auth_blind",
 			Help: "1 while this server does not hear a Redis server's events and polls instead."}, []string{"redis"}),
+		blindTime: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rosetree_auth_blind_seconds_total",
+			Help: "For how long this server has not heard a Redis server's events."}, []string{"redis"}),
 		ended: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rosetree_auth_sessions_ended_total",
 			Help: "Watched sessions that ended, by how this server learnt of it and why."}, []string{"heard", "reason"}),
 		falseAlarms: prometheus.NewCounter(prometheus.CounterOpts{Name: "rosetree_auth_false_alarms_total",
@@ -42,6 +46,6 @@ func newWatchMetrics(reg prometheus.Registerer) *watchMetrics {
 		shed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "rosetree_auth_breaker_shed_total",
 			Help: "Commands that found too many others waiting for a Redis server."}, []string{"redis"}),
 	}
-	reg.MustRegister(m.watched, m.blind, m.ended, m.falseAlarms, m.canary, m.open, m.shed)
+	reg.MustRegister(m.watched, m.blind, m.blindTime, m.ended, m.falseAlarms, m.canary, m.open, m.shed)
 	return m
 }

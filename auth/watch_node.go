@@ -28,11 +28,12 @@ type node struct {
 	want  map[SessionID]*watched // guarded by mu
 	round *round                 // guarded by mu: nil while blind
 	live  bool                   // guarded by mu: subscribed, swept, and the last canary came back
+	dark  time.Time              // guarded by mu: until when the time without events is counted
 	heard time.Time              // guarded by mu: everything that ended before this instant has been seen
 }
 
 func newNode(w *watcher, name string, canary func() string, connect func(context.Context, string) (*redis.Client, error)) *node {
-	n := &node{w: w, name: name, canary: canary, connect: connect, lostTouch: func() {}, want: map[SessionID]*watched{}}
+	n := &node{w: w, name: name, canary: canary, connect: connect, lostTouch: func() {}, want: map[SessionID]*watched{}, dark: time.Now()}
 	n.breaker = newBreaker(func(ctx context.Context) error { return w.probe(ctx, n) }, w.log.With("redis", name), w.met.breaker(name))
 	return n
 }
@@ -96,13 +97,13 @@ func (n *node) prove(at time.Time) {
 
 // run goes through rounds until ctx ends; a round is the life of one subscription connection.
 func (n *node) run(ctx context.Context) {
+	defer n.w.met.forget(n.name)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	blind := make(chan struct{}, 1)
 	wg.Go(func() { n.poll(ctx, blind) })
 	wg.Go(func() { n.sweep(ctx) })
 	wg.Go(func() { n.breaker.run(ctx) })
-	defer n.w.met.forget(n.name)
 	failures := 0
 	for ctx.Err() == nil {
 		r := newRound(n)
@@ -144,14 +145,25 @@ func pause(ctx context.Context, d time.Duration) {
 func (n *node) goLive() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.countBlind()
 	n.live = true
 	n.w.met.blind.WithLabelValues(n.name).Set(0)
+}
+
+// countBlind adds to the time without events what has gone by since it was last called. The caller holds mu.
+func (n *node) countBlind() {
+	now := time.Now()
+	if !n.live {
+		n.w.met.blindTime.WithLabelValues(n.name).Add(now.Sub(n.dark).Seconds())
+	}
+	n.dark = now
 }
 
 func (n *node) goBlind() (wasLive bool) {
 	n.mu.Lock()
 	r := n.round
 	n.round = nil
+	n.countBlind()
 	wasLive, n.live = n.live, false
 	if r != nil {
 		r.release()
@@ -169,6 +181,16 @@ func (n *node) canaryMoved() {
 	if r := n.round; r != nil && !strings.HasPrefix(r.canary.key, prefix) {
 		r.fail(errCanaryMoved)
 	}
+}
+
+// staysBlind says so, and counts the time.
+func (n *node) staysBlind() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.live {
+		n.countBlind()
+	}
+	return !n.live
 }
 
 func (n *node) isLive() bool {

@@ -21,7 +21,7 @@ func (n *node) poll(ctx context.Context, blind <-chan struct{}) {
 		case <-blind:
 		case <-tick.C:
 		}
-		if n.isLive() {
+		if !n.staysBlind() {
 			continue
 		}
 		began := time.Now()

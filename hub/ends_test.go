@@ -143,8 +143,8 @@ func closes(h *house, reason string) (n float64) {
 			continue
 		}
 		for _, m := range f.GetMetric() {
-			if m.GetLabel()[0].GetValue() == reason {
-				n = m.GetCounter().GetValue()
+			if m.GetLabel()[1].GetValue() == reason { // beside its code
+				n += m.GetCounter().GetValue()
 			}
 		}
 	}

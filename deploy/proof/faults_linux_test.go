@@ -45,6 +45,9 @@ func TestTheNetworkOfOneServerFails(t *testing.T) {
 	end()
 	s.look()
 	t.Logf("a revocation afterwards closes a socket of the other server after %v", s.revokes())
+	if blind := s.servers[1].metric("rosetree_auth_blind_seconds_total"); blind < faultLasts(t).Seconds()/2 {
+		t.Errorf("it counted %v s without Redis' events", blind)
+	}
 }
 
 // One of two servers stands still and is then killed: whoever was there is told nothing, asks again, and finds everything.

@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,10 +26,14 @@ const secretKey = "5ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75
 // secrets are what was issued or set, each with what it is.
 type secrets map[string]string
 
+// toSign is what PostgreSQL must hold in the clear: the server signs with it whatever it sends there. Nobody logs in with it.
+const toSign = "the secret of a webhook"
+
 // add also looks for a token's parts: whoever has the secret half needs no more.
-func (s secrets) add(what, secret string) {
+func (s secrets) add(t *testing.T, what, secret string) {
+	t.Helper()
 	if len(secret) < 12 {
-		return
+		t.Fatalf("%s is %q: nothing to look for", what, secret)
 	}
 	s[secret] = what
 	if parts := strings.Split(secret, "."); strings.HasPrefix(secret, "rt1.") && len(parts) > 2 {
@@ -38,12 +44,15 @@ func (s secrets) add(what, secret string) {
 }
 
 // find says which secrets stand in text, in the clear or in the usual spellings.
-func (s secrets) find(t *testing.T, where string, text []byte) {
+func (s secrets) find(t *testing.T, where string, text []byte, but ...string) {
 	t.Helper()
 	if len(text) < 1000 {
 		t.Errorf("%s: only %d bytes, so nothing was looked at: %s", where, len(text), text)
 	}
 	for secret, what := range s {
+		if slices.Contains(but, what) {
+			continue
+		}
 		for _, spelt := range []string{secret, url.QueryEscape(secret), hex.EncodeToString([]byte(secret)), base64.StdEncoding.EncodeToString([]byte(secret))} {
 			if bytes.Contains(text, []byte(spelt)) {
 				t.Errorf("%s holds %s", where, what)
@@ -59,7 +68,7 @@ func (s secrets) busy(t *testing.T, front string, i int) {
 	ctx := t.Context()
 	email := fmt.Sprintf("secret%d@example.com", i)
 	browser := newVisitor(t, newRecord(), front, email, fmt.Sprintf("orchid-tandem-%d-browser", i))
-	s.add("a password", browser.password)
+	s.add(t, "a password", browser.password)
 	if status, err := browser.ask(ctx, "POST", "/api/auth/register", "", map[string]string{"email": email, "password": browser.password}, nil); err != nil {
 		t.Fatal(status, err)
 	}
@@ -69,40 +78,81 @@ func (s secrets) busy(t *testing.T, front string, i int) {
 	if status, err := program.ask(ctx, "POST", "/api/auth/login", "", map[string]string{"email": email, "password": browser.password, "transport": "bearer"}, &grant); err != nil {
 		t.Fatal(status, err)
 	}
-	for name, value := range grant.Tokens {
-		if text, ok := value.(string); ok && name != "expires_at" {
-			s.add("a program's "+name+" token", text)
-		}
-	}
+	access := s.tokens(t, "a program's", grant.Tokens)
+	access = s.renew(t, front, "/api/auth/refresh", access, map[string]string{})
+	access = s.renew(t, front, "/api/auth/step-up", access, map[string]string{"password": browser.password})
 	var ticket struct{ Ticket string }
 	_, err := browser.ask(ctx, "POST", "/api/auth/ticket", "", map[string]string{}, &ticket)
 	if err != nil || ticket.Ticket == "" {
 		t.Fatalf("no ticket: %v", err)
 	}
-	s.add("a ticket", ticket.Ticket)
+	s.add(t, "a ticket", ticket.Ticket)
 	wrong := fmt.Sprintf("not-the-password-%d", i)
-	s.add("a wrong password", wrong)
+	s.add(t, "a wrong password", wrong)
 	_, _ = browser.ask(ctx, "POST", "/api/auth/login", "", map[string]string{"email": email, "password": wrong}, nil)
 	next := fmt.Sprintf("tandem-orchid-%d-after", i)
-	s.add("a new password", next)
+	s.add(t, "a new password", next)
 	if status, err := browser.ask(ctx, "POST", "/api/auth/password", "", map[string]string{"current": browser.password, "new": next}, nil); err != nil {
 		t.Fatal(status, err)
 	}
 	for _, c := range browser.client.Jar.Cookies(mustURL(front)) {
-		s.add("the cookie "+c.Name, c.Value)
+		s.add(t, "the cookie "+c.Name, c.Value)
 	}
-	access, _ := grant.Tokens["access"].(string)
 	presents(front, access)       // it was ended by the change of password
 	presents(front, access+"x")   // damaged
 	presents(front, wrong+".a.b") // nonsense that looks like a token
 	browser.adopt(ctx)
 	browser.write(ctx)
+	var alert struct {
+		Secret string `json:"webhook_secret"`
+	}
+	if status, err := browser.ask(ctx, "POST", "/api/alerts", "", map[string]string{"symbol": "AAPL", "kind": "above", "threshold": "1000000", "webhook": "https://hooks.example/rosetree"}, &alert); err != nil {
+		t.Fatal(status, err)
+	}
+	s.add(t, toSign, alert.Secret)
 	socket, stop := context.WithTimeout(ctx, 20*time.Second)
 	defer stop()
 	if ws := browser.dial(socket); ws != nil {
 		_, _, _ = ws.Read(socket)
 		_ = ws.CloseNow()
 	}
+}
+
+// tokens adds what a log-in gave a program, and returns its access token.
+func (s secrets) tokens(t *testing.T, whose string, tokens map[string]any) (access string) {
+	t.Helper()
+	for name, value := range tokens {
+		if text, ok := value.(string); ok && name != "expires_at" {
+			s.add(t, whose+" "+name+" token", text)
+		}
+	}
+	access, _ = tokens["access"].(string)
+	return access
+}
+
+// renew has a server give a program other tokens for access.
+func (s secrets) renew(t *testing.T, front, path, access string, in any) string {
+	t.Helper()
+	body, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), "POST", front+path, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+access)
+	r.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var grant struct{ Tokens map[string]any }
+	if err := json.NewDecoder(res.Body).Decode(&grant); err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %d %v", path, res.StatusCode, err)
+	}
+	return s.tokens(t, "after "+path+" a program's", grant.Tokens)
 }
 
 func mustURL(text string) *url.URL {
@@ -138,20 +188,29 @@ func dumpRedis(t *testing.T, rdb *redis.Client) []byte {
 func TestNothingThatABusyServerWritesHoldsASecret(t *testing.T) {
 	env := devstack.Test(t)
 	db, rds := env.Database(t, migrate), env.Redis(t)
+	const channel = "T0SECRET/B0SECRET/of-the-alert-channel"
 	const legacySecret = "0123456789abcdef0123456789abcdef"
 	settings := []string{"DATABASE_URL=" + db.URL, "REDIS_URL=" + rds.URL, "SECRET_KEY=" + secretKey, "LEGACY_JWT_SECRET=" + legacySecret,
-		"NEW_AUTH_ENABLED=true", "LOG_LEVEL=debug", "PRICE_FEEDS=sim?rate=5", "WS_DRAIN=200ms"}
+		"NEW_AUTH_ENABLED=true", "LOG_LEVEL=debug", "ALERT_WEBHOOK_URL=http://127.0.0.1:1/" + channel, "PRICE_FEEDS=sim?rate=5", "WS_DRAIN=200ms"}
 	issued := secrets{}
-	issued.add("SECRET_KEY", secretKey)
-	issued.add("LEGACY_JWT_SECRET", legacySecret)
-	issued.add("the password of DATABASE_URL", passwordOf(t, db.URL))
-	issued.add("the password of Redis", rds.Password)
+	issued.add(t, "SECRET_KEY", secretKey)
+	issued.add(t, "LEGACY_JWT_SECRET", legacySecret)
+	issued.add(t, "ALERT_WEBHOOK_URL", channel)
+	issued.add(t, "the password of DATABASE_URL", passwordOf(t, db.URL))
+	issued.add(t, "the password of Redis", rds.Password)
 
 	up := exec.Command(binary(t), "migrate", "up") // installs the context key of this SECRET_KEY
 	up.Env = append(settings, "MIGRATE_DATABASE_URL="+db.OwnerURL)
 	if out, err := up.CombinedOutput(); err != nil {
 		t.Fatalf("%v %s", err, out)
 	}
+	bootstrap := exec.Command(binary(t), "user", "bootstrap")
+	bootstrap.Env = settings
+	token, err := bootstrap.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	issued.add(t, "the bootstrap token", strings.TrimSpace(string(token)))
 	legacy := serve(t, append(settings, "NEW_AUTH_PERCENTAGE=0")...)
 	for i := range 3 {
 		issued.busy(t, legacy.url, i)
@@ -176,7 +235,7 @@ func TestNothingThatABusyServerWritesHoldsASecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	issued.find(t, "the dump of PostgreSQL", out)
+	issued.find(t, "the dump of PostgreSQL", out, toSign)
 	if !bytes.Contains(out, []byte("secret104@example.com")) {
 		t.Error("the dump has not what is no secret either: nothing was looked at")
 	}

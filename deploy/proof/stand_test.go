@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ type stand struct {
 	t        *testing.T
 	rec      *record
 	servers  []*server
+	settings []string // of the first server
 	front    string
 	redis    *devstack.Link // of the second server
 	postgres *devstack.Link // of the second server
@@ -31,13 +33,21 @@ const standVisitors = 6
 
 func newStand(t *testing.T, databaseURL, redisURL string) *stand {
 	t.Helper()
+	return newStandWith(t, databaseURL, redisURL, binary(t))
+}
+
+// newStandWith is newStand with another program as the second server, and settings more.
+func newStandWith(t *testing.T, databaseURL, redisURL, second string, more ...string) *stand {
+	t.Helper()
 	s := &stand{t: t, rec: newRecord()}
 	t.Cleanup(s.judge)
 	settings := []string{"DATABASE_URL=" + databaseURL, "REDIS_URL=" + redisURL, "NEW_AUTH_ENABLED=true", "NEW_AUTH_PERCENTAGE=100", "PRICE_FEEDS=sim?rate=20", "WS_DRAIN=200ms"}
+	settings = append(settings, more...)
+	s.settings = settings
 	s.postgres, s.redis = devstack.StartLink(t, hostOf(t, databaseURL)), devstack.StartLink(t, hostOf(t, redisURL))
 	ways := append(settings[:len(settings):len(settings)], "DATABASE_URL="+strings.Replace(databaseURL, hostOf(t, databaseURL), s.postgres.Addr, 1),
 		"REDIS_URL="+strings.Replace(redisURL, hostOf(t, redisURL), s.redis.Addr, 1))
-	s.servers = []*server{serve(t, settings...), serve(t, ways...)}
+	s.servers = []*server{serve(t, settings...), serveBy(t, exec.Command(second, "serve"), ways...)}
 	s.front = balance(t, s.servers)
 	for i := range standVisitors {
 		v := newVisitor(t, s.rec, s.front, fmt.Sprintf("patient%d@example.com", i), goodPassword)
