@@ -96,6 +96,14 @@ func (a *Auth) admit(p Principal) error {
 	return nil
 }
 
+// redisProblem is what a caller is told where Redis gave no answer. Where the caller went away, that is no failure of Redis.
+func redisProblem(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return errRedisDown
+}
+
 // verifySession asks Redis, and only where Redis cannot answer the fallback token that came along.
 func (a *Auth) verifySession(ctx context.Context, c credential, ip string, validated *time.Duration) (Principal, error) {
 	t, err := parseToken(c.raw)
@@ -117,7 +125,7 @@ func (a *Auth) verifySession(ctx context.Context, c credential, ip string, valid
 		}
 		return a.acceptFallback(ctx, p)
 	}
-	return Principal{}, errRedisDown
+	return Principal{}, redisProblem(err)
 }
 
 // retryWithin is how soon a read must have failed to be tried again: after a connection that was closed, not after a time-out.

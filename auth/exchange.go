@@ -84,7 +84,7 @@ func (a *Auth) exchanged(ctx context.Context, u User, p Principal, from origin) 
 		return grant{}, errBeenRotate
 	}
 	if err != nil {
-		return grant{}, errRedisDown
+		return grant{}, redisProblem(err)
 	}
 	if _, err := a.recordLate(ctx, proof{user: u, held: &p}, live, "exchange"); err != nil {
 		return grant{}, err

@@ -83,8 +83,10 @@ func (a *Auth) open(ctx context.Context, p proof, s Session, t token, once Sessi
 		return answer
 	})
 	if err != nil {
-		a.log.Warn("sessions: create", "cause", err)
-		return grant{}, errRedisDown
+		if err = redisProblem(err); err == error(errRedisDown) {
+			a.log.Warn("sessions: create", "cause", err)
+		}
+		return grant{}, err
 	}
 	if answer != nil {
 		return grant{}, answer

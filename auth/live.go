@@ -21,6 +21,9 @@ func (a *Auth) Watch(ctx context.Context, p Principal, end func(End)) (stop func
 	return stop, now, nil
 }
 
+// Watched is for how many sockets of each session this server watches. Whoever keeps the sockets compares it with its own books.
+func (a *Auth) Watched() map[SessionID]int { return a.ends.watch.counts() }
+
 // Blind says whether this server cannot tell at the moment if p's session still lives: neither events nor polls
 // come through. Account data should wait meanwhile.
 func (a *Auth) Blind(p Principal) bool {

@@ -213,6 +213,8 @@ func (a *Auth) countLogin(err error) {
 	result := "ok"
 	switch {
 	case err == nil:
+	case errors.Is(err, context.Canceled):
+		return // the client went away: nobody was let in, and nobody refused
 	case isOurs(err):
 		result = "failed"
 	case api.ProblemOf(err).Code == "rate_limited":

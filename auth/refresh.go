@@ -105,7 +105,7 @@ func (a *Auth) renewedFor(ctx context.Context, c credential, p Principal) (grant
 	}
 	s, err := a.readSession(ctx, t, p.IP)
 	if err != nil {
-		return grant{}, errRedisDown
+		return grant{}, redisProblem(err)
 	}
 	return a.granted(u, s, t)
 }

@@ -104,7 +104,7 @@ func (a *Auth) proveSession(ctx context.Context, p Principal, ip string) (g gran
 	}
 	s, err := a.readSession(ctx, t, "")
 	if err != nil {
-		return grant{}, u, errRedisDown
+		return grant{}, u, redisProblem(err)
 	}
 	if u, err = a.people.active(ctx, p.User); err != nil {
 		return grant{}, u, err
@@ -123,7 +123,7 @@ func (a *Auth) rotate(ctx context.Context, p Principal, ip string) (token, error
 		return err
 	})
 	if err != nil {
-		return token{}, errRedisDown
+		return token{}, redisProblem(err)
 	}
 	if !live {
 		return token{}, errSessionOver

@@ -53,7 +53,7 @@ func (a *Auth) makeTicket(ctx context.Context, p Principal, origin string) (Tick
 	tag := ticketTag(text)
 	err = a.ends.breaker(tag).do(ctx, func(ctx context.Context) error { return a.rdb.Set(ctx, ticketKey(tag), value, ticketLife).Err() })
 	if err != nil {
-		return TicketAnswer{}, errRedisDown
+		return TicketAnswer{}, redisProblem(err)
 	}
 	return TicketAnswer{text, int(ticketLife / time.Second)}, nil
 }
@@ -75,7 +75,7 @@ func (a *Auth) redeem(ctx context.Context, text, origin string) (Principal, erro
 		return Principal{}, errTicket
 	}
 	if err != nil {
-		return Principal{}, errRedisDown
+		return Principal{}, redisProblem(err)
 	}
 	var t ticket
 	if err := json.Unmarshal([]byte(value), &t); err != nil {

@@ -261,6 +261,16 @@ func (w *watcher) lookup(id SessionID) (Principal, bool) {
 	return Principal{}, false
 }
 
+func (w *watcher) counts() map[SessionID]int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	counts := make(map[SessionID]int, len(w.sessions))
+	for id, s := range w.sessions {
+		counts[id] = len(s.sockets)
+	}
+	return counts
+}
+
 // learn keeps what a read said of a session: the deadline tells an expiry from a revocation.
 func (w *watcher) learn(p Principal) {
 	w.mu.Lock()

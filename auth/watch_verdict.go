@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -37,6 +38,9 @@ func (w *watcher) ask(ctx context.Context, p Principal) (Principal, *End, error)
 	h, err := w.reads.read(ctx, p.Session)
 	if err != nil && ctx.Err() == nil { // a read does no harm twice
 		h, err = w.reads.read(ctx, p.Session)
+	}
+	if errors.Is(ctx.Err(), context.Canceled) { // who asked went away
+		return Principal{}, nil, ctx.Err()
 	}
 	if err != nil {
 		if p.Via != ViaSession { // it was accepted without Redis, on the ledger's word, which was asked above

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,7 +27,7 @@ type hubSource struct {
 func newHubSource(o options) *hubSource {
 	s := &hubSource{mux: http.NewServeMux()}
 	h := hub.New(hub.Config{SocketsPerUser: -1, SocketsPerAddress: -1}, hub.Deps{
-		Sessions: everyone{}, Market: &market{s: s, symbols: o.symbols}, Portfolios: noPortfolios{}, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()})
+		Sessions: everyone{new(atomic.Int64)}, Market: &market{s: s, symbols: o.symbols}, Portfolios: noPortfolios{}, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()})
 	h.Routes(s.mux)
 	s.listening = make(chan struct{})
 	go h.Run(context.Background())
@@ -40,13 +41,18 @@ func (s *hubSource) tick(i int, _ []byte, n uint64) {
 	s.tell([]prices.Quote{{Symbol: prices.Symbol(symbol(i)), Price: decimal.New(10000+int64(n%5000), -2), At: time.Now(), N: n}})
 }
 
-type everyone struct{}
+// everyone lets everybody in, as one user with one session.
+type everyone struct{ watched *atomic.Int64 }
 
 func (everyone) AuthenticateUpgrade(*http.Request) (auth.Principal, error) {
 	return auth.Principal{User: "u", Session: "s", Role: auth.RoleUser, Via: auth.ViaSession}, nil
 }
-func (everyone) Watch(_ context.Context, p auth.Principal, _ func(auth.End)) (func(), auth.Principal, error) {
-	return func() {}, p, nil
+func (e everyone) Watch(_ context.Context, p auth.Principal, _ func(auth.End)) (func(), auth.Principal, error) {
+	e.watched.Add(1)
+	return func() { e.watched.Add(-1) }, p, nil
+}
+func (e everyone) Watched() map[auth.SessionID]int {
+	return map[auth.SessionID]int{"s": int(e.watched.Load())}
 }
 func (everyone) Recheck(_ context.Context, p auth.Principal) (auth.Principal, error) { return p, nil }
 func (everyone) Renew(_ context.Context, p auth.Principal, _ string) (auth.Principal, error) {

@@ -44,6 +44,16 @@ func (b bitset) leave(other bitset) {
 	}
 }
 
+// shared is the first member that b has in common with other.
+func (b bitset) shared(other bitset) (i uint32, ok bool) {
+	for at := range min(len(b), len(other)) {
+		if w := b[at] & other[at]; w != 0 {
+			return uint32(at*64 + bits.TrailingZeros64(w)), true
+		}
+	}
+	return 0, false
+}
+
 func (b bitset) empty() bool {
 	for _, w := range b {
 		if w != 0 {

@@ -1,14 +1,36 @@
 package hub
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"time"
 
+	"rosetree/auth"
 	"rosetree/internal/api"
 )
 
-// Check compares what the hub keeps in several places and names each contradiction. It is cheap enough
-// to be asked every minute; each connection and each shard is locked for a moment by itself.
+const (
+	checkEvery   = time.Minute
+	watchesAgree = 100 * time.Millisecond // within this the news of an end has gone from one book to the other
+)
+
+// checkSelf looks for contradictions until ctx ends, so that the metric rises though nobody asks.
+func (h *Hub) checkSelf(ctx context.Context) {
+	ticker := time.NewTicker(checkEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			h.Check()
+		}
+	}
+}
+
+// Check compares what the hub keeps in several places, and what auth keeps of the same sockets, and names each contradiction. It is
+// cheap enough to be asked every minute; each connection and each shard is locked for a moment by itself.
 func (h *Hub) Check() (faults []string) {
 	open := h.connections()
 	inShards := 0
@@ -24,11 +46,13 @@ func (h *Hub) Check() (faults []string) {
 	for _, t := range h.topics {
 		faults = append(faults, h.checkTopic(t)...)
 	}
+	faults = append(faults, h.checkWatches()...)
 	if now := h.Open(); inShards > now+len(open)/10+16 && now == len(open) {
 		faults = append(faults, fmt.Sprintf("shards hold %d connections, %d are open", inShards, now))
 	}
-	for range faults {
-		h.metrics.faults.Inc()
+	if len(faults) > 0 {
+		h.metrics.faults.Add(float64(len(faults)))
+		h.log.Error("the hub contradicts itself", "faults", faults)
 	}
 	return faults
 }
@@ -54,6 +78,72 @@ func (h *Hub) checkCounts() (faults []string) {
 		}
 	}
 	return faults
+}
+
+// checkWatches holds the sockets whose end auth watches against those that are open here. The two books are written one after the
+// other, so only what they still disagree on a moment later is a fault.
+func (h *Hub) checkWatches() (faults []string) {
+	before := h.unlikeAuth()
+	if len(before) == 0 {
+		return nil
+	}
+	time.Sleep(watchesAgree)
+	for id, fault := range h.unlikeAuth() {
+		if before[id] != "" {
+			faults = append(faults, fault)
+		}
+	}
+	return faults
+}
+
+// unlikeAuth names, by session, where auth watches for fewer sockets than are fully open here, or for more than there are at all.
+func (h *Hub) unlikeAuth() map[auth.SessionID]string {
+	renewals, before := h.renewals.Load(), h.openAs()
+	watched := h.sessions.Watched()
+	after := h.openAs()
+	least, most := map[auth.SessionID]int{}, map[auth.SessionID]int{}
+	for c, now := range after {
+		most[now.session]++
+		if now.live && before[c] == now {
+			least[now.session]++
+		}
+	}
+	for c, was := range before {
+		if _, still := after[c]; !still {
+			most[was.session]++
+		}
+	}
+	unlike := map[auth.SessionID]string{}
+	for id, n := range least {
+		if watched[id] < n {
+			unlike[id] = fmt.Sprintf("session %s has %d sockets, auth watches for %d", id, n, watched[id])
+		}
+	}
+	if renewals > 0 || h.renewals.Load() > 0 { // a socket that takes another session is watched for under both
+		return unlike
+	}
+	for id, n := range watched {
+		if n > most[id] {
+			unlike[id] = fmt.Sprintf("auth watches for %d sockets of session %s, which has %d", n, id, most[id])
+		}
+	}
+	return unlike
+}
+
+// openAs is under which session auth should know a connection, and whether it must: not while it is being opened or closed.
+type openAs struct {
+	session auth.SessionID
+	live    bool
+}
+
+func (h *Hub) openAs() map[*conn]openAs {
+	all := map[*conn]openAs{}
+	for _, c := range h.connections() {
+		c.mu.Lock()
+		all[c] = openAs{c.principal.Session, c.unwatch != nil && c.end == nil}
+		c.mu.Unlock()
+	}
+	return all
 }
 
 // checkTopic looks for followers that have left: a connection is counted out last of all.
@@ -85,15 +175,13 @@ func (s *shard) check() (held int, faults []string) {
 	if held+len(s.free) != len(s.conns) {
 		faults = append(faults, fmt.Sprintf("shard %d: %d numbers, %d held, %d free", s.number, len(s.conns), held, len(s.free)))
 	}
-	free := map[uint32]bool{}
+	var free bitset
 	for _, i := range s.free {
-		free[i] = true
+		free.set(i)
 	}
 	for _, t := range s.hub.tickers.all() {
-		for i := range free {
-			if t.watchers[s.number].has(i) {
-				faults = append(faults, fmt.Sprintf("%s is watched by number %d, which is free", t.symbol, i))
-			}
+		if i, shared := free.shared(t.watchers[s.number]); shared {
+			faults = append(faults, fmt.Sprintf("%s is watched by number %d, which is free", t.symbol, i))
 		}
 	}
 	return held, faults
@@ -134,7 +222,6 @@ func (h *Hub) CheckRoutes(mux *http.ServeMux) {
 		faults, status := h.Check(), http.StatusOK
 		if len(faults) > 0 {
 			status = http.StatusInternalServerError
-			h.log.Error("the hub contradicts itself", "faults", faults)
 		}
 		api.WriteJSON(w, status, map[string]any{"open": h.Open(), "faults": orEmpty(faults)})
 	})

@@ -1,11 +1,15 @@
 package hub
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
+
+	"rosetree/auth"
 )
 
 // The self-check names each contradiction, counts it, and its page answers 500.
@@ -34,6 +38,13 @@ func TestTheSelfCheckFindsContradictions(t *testing.T) {
 		"a socket whose session nobody watches": {func(_ *Hub, c *conn) {
 			c.unwatch = nil
 		}, "not watched"},
+		"a socket that auth does not know": {func(h *Hub, _ *conn) {
+			watch := h.sessions.(*sessions).watch
+			watch["s-ana"] = nil
+		}, "session s-ana has 1 sockets, auth watches for 0"},
+		"a watch that nobody stopped": {func(h *Hub, _ *conn) {
+			_, _, _ = h.sessions.Watch(context.Background(), auth.Principal{Session: "s-gone"}, func(auth.End) {})
+		}, "auth watches for 1 sockets of session s-gone, which has 0"},
 		"a follower that has left": {func(h *Hub, c *conn) {
 			(&subscription{c: &conn{hub: h, id: "gone"}, t: h.topics["notices"]}).join()
 		}, "connection gone is closed and follows notices"},
@@ -79,6 +90,23 @@ func TestATopicIsNotFollowedAfterTheEnd(t *testing.T) {
 		}
 		if faults := h.hub.Check(); len(faults) > 0 {
 			t.Error(faults)
+		}
+	})
+}
+
+// A contradiction is counted though nobody asks for the self-check.
+func TestTheSelfCheckRunsByItself(t *testing.T) {
+	inBubble(t, Config{}, func(t *testing.T, h *house) {
+		time.Sleep(checkEvery)
+		synctest.Wait()
+		if n := gauge(h, "rosetree_hub_consistency_faults_total", ""); n != 0 {
+			t.Fatalf("%v faults of nothing", n)
+		}
+		_, _, _ = h.sessions.Watch(t.Context(), auth.Principal{Session: "s-gone"}, func(auth.End) {})
+		time.Sleep(checkEvery + watchesAgree)
+		synctest.Wait()
+		if n := gauge(h, "rosetree_hub_consistency_faults_total", ""); n != 1 {
+			t.Errorf("%v faults are counted", n)
 		}
 	})
 }

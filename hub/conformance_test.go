@@ -3,134 +3,155 @@ package hub
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"io"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
-// TestFramesOfEveryKind sends what RFC 6455 allows and forbids through our wrapped connection, after
-// the cases of the Autobahn test suite, and looks at how the socket ends. ping{…} in a name means that
-// the socket must still answer afterwards.
+// frames is one conversation of the corpus in conformance_cases_test.go. Where the socket must end, its close code says all; where it
+// must stay, so do the answers. What broke off need not be answered any more.
+type frames struct {
+	name  string
+	send  []byte
+	texts []string // in what the server says, in this order, beside welcome and bye
+	pongs []string
+	code  int // of the close frame; 0: the socket stays open
+}
+
+// noCode is the close code of a close frame that has none (RFC 6455 §7.1.5).
+const noCode = 1005
+
+// TestFramesOfEveryKind sends what RFC 6455 allows and forbids, after groups 1 to 7 and 9 of the Autobahn test suite, through our wrapped
+// connection, at once and octet by octet.
 func TestFramesOfEveryKind(t *testing.T) {
-	const ping = `{"id":1,"type":"ping"}`
-	pong := []byte(`{"id":1,"type":"pong"`)
-	zero := []byte{0, 0, 0, 0}
-	frame := func(first byte, payload string) []byte {
-		var b bytes.Buffer
-		writeMasked(&b, first, payload)
-		return b.Bytes()
-	}
-	long := func(first byte, n uint64) []byte {
-		return append(binary.BigEndian.AppendUint64([]byte{first, 0xff}, n), zero...)
-	}
-	closing := func(code uint16, reason string) []byte {
-		return frame(0x88, string(binary.BigEndian.AppendUint16(nil, code))+reason)
-	}
-	for _, test := range []struct {
-		name   string
-		send   [][]byte
-		answer []byte // must be among what the server sends
-		code   int    // of the close frame; 0: the socket stays open
-	}{
-		{"1 whole message", [][]byte{frame(0x81, ping)}, pong, 0},
-		{"1 empty message", [][]byte{frame(0x81, "")}, []byte("one JSON object"), 0},
-		{"1 message in 16-bit length", [][]byte{frame(0x81, ping+strings.Repeat(" ", 200))}, pong, 0},
-		{"1 message octet by octet", split(frame(0x81, ping), 1), pong, 0},
-		{"2 ping without payload", [][]byte{frame(0x89, "")}, []byte{0x8a, 0}, 0},
-		{"2 ping with 125 octets", [][]byte{frame(0x89, strings.Repeat("p", 125))}, append([]byte{0x8a, 125}, strings.Repeat("p", 125)...), 0},
-		{"2 ping with 126 octets", [][]byte{frame(0x89, strings.Repeat("p", 126))}, nil, 1002},
-		{"2 unasked pong", [][]byte{frame(0x8a, "hello"), frame(0x81, ping)}, pong, 0},
-		{"2 ten pings", [][]byte{bytes.Repeat(frame(0x89, "x"), 10)}, bytes.Repeat([]byte{0x8a, 1, 'x'}, 1), 0},
-		{"3 reserved bit 1", [][]byte{frame(0xc1, ping)}, nil, 1002},
-		{"3 reserved bit 2", [][]byte{frame(0xa1, ping)}, nil, 1002},
-		{"3 reserved bit 3", [][]byte{frame(0x91, ping)}, nil, 1002},
-		{"3 reserved bit in a ping", [][]byte{frame(0xc9, "")}, nil, 1002},
-		{"4 reserved opcode 3", [][]byte{frame(0x83, "")}, nil, 1002},
-		{"4 reserved control opcode 11", [][]byte{frame(0x8b, "")}, nil, 1002},
-		{"5 two fragments", [][]byte{frame(0x01, ping[:5]), frame(0x80, ping[5:])}, pong, 0},
-		{"5 fragments with a ping inside", [][]byte{frame(0x01, ping[:5]), frame(0x89, "in"), frame(0x80, ping[5:])}, append([]byte{0x8a, 2, 'i', 'n'}, 0x81), 0},
-		{"5 fragments of nothing", [][]byte{frame(0x01, ""), frame(0x00, ""), frame(0x80, ping)}, pong, 0},
-		{"5 fragmented ping", [][]byte{frame(0x09, "a"), frame(0x80, "b")}, nil, 1002},
-		{"5 continuation of nothing", [][]byte{frame(0x80, ping)}, nil, 1002},
-		{"5 new message inside a message", [][]byte{frame(0x01, ping[:5]), frame(0x81, ping)}, nil, 1002},
-		{"6 UTF-8 in pieces", [][]byte{frame(0x01, "{\"id\":\"\xce"), frame(0x80, "\xba\",\"type\":\"ping\"}")}, []byte("\"\u03ba\""), 0},
-		{"6 UTF-8 broken", [][]byte{frame(0x81, "{\"id\":\"\xce\xba\xe1\xbd\xb9\xcf\x83\xed\xa0\x80\"}")}, nil, 1007},
-		{"6 UTF-8 cut short", [][]byte{frame(0x81, "{\"id\":\"\xf4")}, nil, 1007},
-		{"7 close with code", [][]byte{closing(1000, "")}, nil, 1000},
-		{"7 close with reason", [][]byte{closing(3999, strings.Repeat("r", 123))}, nil, 3999},
-		{"7 close without code", [][]byte{frame(0x88, "")}, []byte{0x88, 0}, -1},
-		{"7 close with one octet", [][]byte{frame(0x88, "x")}, nil, 1002},
-		{"7 close with a reserved code", [][]byte{closing(1005, "")}, nil, 1002},
-		{"7 close with a code out of range", [][]byte{closing(999, "")}, nil, 1002},
-		{"7 data after close", [][]byte{closing(1000, ""), frame(0x81, ping)}, nil, 1000},
-		{"7 close of 126 octets", [][]byte{closing(1000, strings.Repeat("r", 124))}, nil, 1002},
-		{"9 above the limit by its length", [][]byte{long(0x81, 1<<20), bytes.Repeat([]byte(" "), 1<<20)}, nil, 1009},
-		{"9 above the limit in fragments", [][]byte{bytes.Repeat(frame(0x01, strings.Repeat(" ", 40_000)), 1), frame(0x00, strings.Repeat(" ", 40_000)), frame(0x80, "")}, nil, 1009},
-		{"9 length of 2^63", [][]byte{long(0x81, 1<<63)}, nil, 1002},
-		{"9 length of 2^62", [][]byte{long(0x81, 1<<62), bytes.Repeat([]byte(" "), 1<<17)}, nil, 1009},
-		{"x unmasked", [][]byte{append([]byte{0x81, byte(len(ping))}, ping...)}, nil, 1002},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			h := newHouse(t, Config{})
-			raw := rawUpgrade(t, onTCP(t, h, (*httptest.Server).Start), "ana")
-			for _, b := range test.send {
-				raw.Write(b)
+	h := newHouse(t, Config{SocketsPerUser: -1, Heartbeat: time.Hour}) // no ping of the server's own between the answers
+	s := onTCP(t, h, (*httptest.Server).Start)
+	for _, c := range slices.Concat(framing(), pings(), reserved(), fragments(), utf8Texts(), closings(), limits()) {
+		for how, size := range map[string]int{"at once": len(c.send), "in octets": 1} {
+			if size == 1 && len(c.send) > 2000 {
+				continue
 			}
-			if test.code == 0 { // a last word, so that the reading ends
-				writeMasked(raw, 0x81, `{"id":"last","type":"ping"}`)
-			}
-			raw.SetReadDeadline(time.Now().Add(5 * time.Second))
-			got := readUntil(raw, []byte(`"id":"last"`))
-			if !bytes.Contains(got, test.answer) {
-				t.Errorf("%q is not in %q", test.answer, got)
-			}
-			switch alive := bytes.Contains(got, []byte(`"id":"last"`)); {
-			case test.code == 0 && !alive:
-				t.Errorf("the socket closed: %q", got)
-			case test.code > 0 && !hasClose(got, test.code):
-				t.Errorf("no close %d in %q", test.code, got)
-			}
-		})
+			t.Run(c.name+" "+how, func(t *testing.T) {
+				t.Parallel()
+				raw := rawUpgrade(t, s, "ana")
+				raw.SetDeadline(time.Now().Add(30 * time.Second))
+				for part := range slices.Chunk(c.send, max(size, 1)) {
+					raw.Write(part)
+				}
+				c.check(t, raw)
+			})
+		}
 	}
 }
 
-func split(b []byte, n int) (parts [][]byte) {
-	for len(b) > 0 {
-		k := min(n, len(b))
-		parts, b = append(parts, b[:k]), b[k:]
+func (c frames) check(t *testing.T, raw io.ReadWriter) {
+	const last = `{"id":"last","type":"ping"}`
+	if c.code == 0 { // a last word, so that the reading ends
+		raw.Write(frame(0x81, last))
 	}
-	return parts
+	got := hear(t, raw, func(said heard) bool {
+		return said.code != 0 || slices.ContainsFunc(said.texts, func(text string) bool { return strings.Contains(text, `"id":"last"`) })
+	})
+	if got.code != c.code {
+		t.Fatalf("close code %d, not %d: %+v", got.code, c.code, got)
+	}
+	if c.code != 0 && c.texts == nil && c.pongs == nil {
+		return
+	}
+	if c.code == 0 {
+		got.texts = got.texts[:len(got.texts)-1]
+	}
+	same := func(text, part string) bool { return strings.Contains(text, part) }
+	if !slices.EqualFunc(got.texts, c.texts, same) || !slices.Equal(got.pongs, c.pongs) {
+		t.Errorf("heard %q and pongs %q, not %q and %q", got.texts, got.pongs, c.texts, c.pongs)
+	}
 }
 
-func readUntil(r io.Reader, mark []byte) (got []byte) {
-	b := make([]byte, 4096)
-	for !bytes.Contains(got, mark) {
+// heard is what the server said, but for welcome and bye.
+type heard struct {
+	texts, pongs []string
+	code         int // of the close frame, after which nothing may follow
+}
+
+// hear reads whole frames until enough was said or the connection ends. A frame that no server may send fails the test.
+func hear(t *testing.T, r io.Reader, enough func(heard) bool) (said heard) {
+	t.Helper()
+	var got []byte
+	for b := make([]byte, 4096); !enough(said); {
 		n, err := r.Read(b)
-		got = append(got, b[:n]...)
+		for got = append(got, b[:n]...); len(got) >= 2; {
+			payload, rest, cut := cutFrame(got)
+			if cut != nil {
+				break
+			}
+			if said.code != 0 || got[1]&0x80 != 0 {
+				t.Fatalf("%q after a close, or masked: %+v", got, said)
+			}
+			said.add(t, got[0], payload)
+			got = rest
+		}
 		if err != nil {
-			break
+			return said
 		}
 	}
-	return got
+	return said
 }
 
-// hasClose walks the server's frames to the close frame.
-func hasClose(b []byte, code int) bool {
-	for len(b) >= 2 {
-		n, head := int(b[1]), 2
-		if n == 126 && len(b) >= 4 {
-			n, head = int(b[2])<<8|int(b[3]), 4
+func (said *heard) add(t *testing.T, first byte, payload []byte) {
+	t.Helper()
+	switch first {
+	case textFrame:
+		var m struct{ Type string }
+		if err := json.Unmarshal(payload, &m); err != nil {
+			t.Fatalf("%q: %v", payload, err)
 		}
-		if b[0] == closeFrame {
-			return n >= 2 && len(b) >= 4 && int(b[2])<<8|int(b[3]) == code
+		if m.Type != "welcome" && m.Type != "bye" {
+			said.texts = append(said.texts, string(payload))
 		}
-		if len(b) < head+n {
-			return false
+	case 0x8a:
+		said.pongs = append(said.pongs, string(payload))
+	case closeFrame:
+		said.code = noCode
+		if len(payload) >= 2 {
+			said.code = int(binary.BigEndian.Uint16(payload))
 		}
-		b = b[head+n:]
+	default:
+		t.Fatalf("a frame that begins with %x", first)
 	}
-	return false
 }
+
+// frame is a client's: masked, and with the shortest length.
+func frame(first byte, payload string) []byte {
+	head := []byte{first}
+	switch n := len(payload); {
+	case n < 126:
+		head = append(head, 0x80|byte(n))
+	case n <= 0xffff:
+		head = append(head, 0x80|126, byte(n>>8), byte(n))
+	default:
+		head = binary.BigEndian.AppendUint64(append(head, 0x80|127), uint64(n))
+	}
+	mask := []byte{0x37, 0xfa, 0x21, 0x3d}
+	masked := []byte(payload)
+	for i := range masked {
+		masked[i] ^= mask[i%4]
+	}
+	return slices.Concat(head, mask, masked)
+}
+
+func closing(code uint16, reason string) []byte {
+	return frame(0x88, string(binary.BigEndian.AppendUint16(nil, code))+reason)
+}
+
+// text is a message that is answered by a pong of ours with this id.
+func text(id string) string { return `{"id":"` + id + `","type":"ping"}` }
+
+// sized is such a message with spaces behind it, n octets long.
+func sized(n int) string { return text("x") + strings.Repeat(" ", n-len(text("x"))) }
+
+// join is frames in a row.
+func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }

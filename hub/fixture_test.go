@@ -58,6 +58,7 @@ func newHouse(t testing.TB, cfg Config, change ...func(*Deps)) *house {
 			{Name: "audit", Admin: true, Every: time.Second, Now: func(context.Context, auth.Principal) ([]any, error) {
 				return []any{message{"type": "audit", "newest": 7}}, nil
 			}},
+			{Name: "rollout", Admin: true, Now: func(context.Context, auth.Principal) ([]any, error) { return []any{rolloutOf(1, 10)}, nil }},
 		}}
 	for _, c := range change {
 		c(&deps)
@@ -262,6 +263,18 @@ func (s *sessions) end(id auth.SessionID, e auth.End) {
 	}
 }
 
+func (s *sessions) Watched() map[auth.SessionID]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	counts := map[auth.SessionID]int{}
+	for id, w := range s.watch {
+		if len(w) > 0 {
+			counts[id] = len(w)
+		}
+	}
+	return counts
+}
+
 func (s *sessions) watching() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -450,6 +463,17 @@ func alertOf(user auth.UserID, id string) prices.AlertMessage {
 	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	return prices.AlertMessage{Type: "alert", Firing: prices.Firing{ID: id, Alert: "a-" + string(user), Symbol: "AAPL", Kind: prices.AlertAbove, Threshold: decimal.RequireFromString("180"),
 		Price: decimal.RequireFromString("189.12"), PriceAt: at, Source: "sim", FiredAt: at}}
+}
+
+// rolloutOf is what cmd publishes when a switch was turned.
+func rolloutOf(version int64, percentage float64) any {
+	at, on, always := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), true, []auth.UserID{"u-ana"}
+	return struct {
+		Type string `json:"type"`
+		auth.RolloutState
+	}{"rollout", auth.RolloutState{Effective: auth.Switches{Version: version, NewAuth: true, Percentage: percentage, LegacyEnabled: true},
+		Environment: auth.Switches{LegacyEnabled: true}, Override: auth.Override{NewAuth: &on, Percentage: &percentage, Always: &always},
+		Reason: "step by step", Actor: "admin:u-root", At: at, Guard: &auth.GuardDecision{At: at, Server: "s1", Cause: "latency", Attempts: 240, P95: 12.5, Late: 0.1}}}
 }
 
 func watchlistsOf() any {

@@ -120,9 +120,9 @@ func FuzzMessages(f *testing.F) {
 func cutFrame(b []byte) (payload, rest []byte, err error) {
 	n, head := int(b[1]), 2
 	switch {
-	case n == 126:
+	case n == 126 && len(b) >= 4:
 		n, head = int(b[2])<<8|int(b[3]), 4
-	case n == 127:
+	case n == 127 && len(b) >= 10:
 		n, head = int(b[6])<<24|int(b[7])<<16|int(b[8])<<8|int(b[9]), 10
 	}
 	if len(b) < head+n {

@@ -61,6 +61,7 @@ type Sessions interface {
 	Recheck(ctx context.Context, p auth.Principal) (auth.Principal, error)
 	Renew(ctx context.Context, p auth.Principal, token string) (auth.Principal, error)
 	Blind(p auth.Principal) bool // whether p still holds cannot be told at the moment
+	Watched() map[auth.SessionID]int
 }
 
 // Market is what things cost. Implemented by *prices.Book.
@@ -124,6 +125,7 @@ type Hub struct {
 	ids        atomic.Uint64
 	upgraded   atomic.Uint64
 	spread     atomic.Uint32
+	renewals   atomic.Int32 // under way
 
 	beat atomic.Pointer[heartbeat]
 
@@ -187,6 +189,7 @@ func (h *Hub) Run(ctx context.Context) error {
 			flushers.Go(func() { t.readFigure(ctx) })
 		}
 	}
+	flushers.Go(func() { h.checkSelf(ctx) })
 	<-ctx.Done()
 	h.drain()
 	close(stop)

@@ -96,6 +96,8 @@ func expiryOf(err error) goodbye {
 // renew takes a newer credential of the same user. Where it belongs to another session, that one is
 // watched before the old one is let go.
 func (c *conn) renew(token string) (auth.Principal, error) {
+	c.hub.renewals.Add(1)
+	defer c.hub.renewals.Add(-1)
 	ctx, cancel := context.WithTimeout(context.Background(), recheckTimeout)
 	defer cancel()
 	old := c.identity()

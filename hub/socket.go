@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"time"
+	"unicode/utf8"
 )
 
 // Buffers of a connection, which live as long as it does. A larger message is read in several pieces.
@@ -51,6 +52,10 @@ func (c *conn) control(frame []byte) {
 	if frame[0] == closeFrame {
 		if len(frame) >= 4 && int(frame[2])<<8|int(frame[3]) == codeProtocol { // its text is no short code
 			c.finish(goodbye{code: codeProtocol, reason: "protocol_error"}, "peer")
+			return
+		}
+		if len(frame) > 4 && !utf8.Valid(frame[4:]) { // the library sends the peer's reason back as it came
+			c.finish(goodbye{code: codeInvalidText, reason: "invalid_utf8"}, "peer")
 			return
 		}
 		c.finish(goodbye{code: codeNormal, reason: "client_closed"}, "peer") // conclude knows better

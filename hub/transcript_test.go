@@ -234,6 +234,10 @@ func (r *replay) act(words []string) {
 		})
 	case "parts":
 		r.h.parts.Store(words[1])
+	case "rollout":
+		version, _ := strconv.ParseInt(words[1], 10, 64)
+		percentage, _ := strconv.ParseFloat(words[2], 64)
+		r.h.hub.Publish("rollout", rolloutOf(version, percentage))
 	case "drain":
 		r.h.stop()
 	case "move":

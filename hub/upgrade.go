@@ -27,7 +27,7 @@ func (h *Hub) Routes(mux *http.ServeMux) {
 func (h *Hub) serve(w http.ResponseWriter, r *http.Request) {
 	c, err := h.welcome(w, r)
 	if err != nil {
-		h.metrics.upgrades.WithLabelValues(api.ProblemOf(err).Code).Inc()
+		h.metrics.upgrades.WithLabelValues(api.Answer(r, err).Code).Inc()
 		api.WriteProblem(w, r, err)
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -141,6 +142,38 @@ func TestWhyAnAnswerIs5xxStandsInTheLogAlone(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), "deadlock detected") || !strings.Contains(log.String(), "request_id="+w.Header().Get("X-Request-Id")) {
 		t.Errorf("log: %s", log.String())
+	}
+}
+
+// A client that goes away before it is answered is no error of ours. What failed by itself is, though nobody waits for it any more, and so is
+// work of ours that was cancelled while the client waited.
+func TestAClientThatGoesAwayIsNoErrorOfOurs(t *testing.T) {
+	for _, tc := range []struct {
+		name       string
+		gone       bool
+		err        error
+		log, never string
+	}{
+		{"gone", true, fmt.Errorf("auth: read credentials: %w", context.Canceled), "level=INFO msg=request", "canceled"},
+		{"gone, and another reason is told with it", true, errors.Join(Unavailable("try again", 0), context.Canceled), "status=499", "canceled"},
+		{"gone, but something broke", true, errors.New("disk full"), "level=ERROR msg=request", "status=499"},
+		{"there", false, context.Canceled, "level=ERROR msg=request", "status=499"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var log strings.Builder
+			h := Requests(slog.New(slog.NewTextHandler(&log, nil)), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				WriteProblem(w, r, tc.err)
+			}))
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			if tc.gone {
+				leave()
+			}
+			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, "GET", "/x", nil))
+			if !strings.Contains(log.String(), tc.log) || strings.Contains(log.String(), tc.never) {
+				t.Errorf("log: %s", log.String())
+			}
+		})
 	}
 }
 

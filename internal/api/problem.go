@@ -5,6 +5,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -83,9 +84,21 @@ func ProblemOf(err error) *Problem {
 	return &Problem{Status: http.StatusInternalServerError, Code: "internal", Message: "something went wrong on the server; the request id helps to find it"}
 }
 
+// errClientGone is the answer that nobody reads. Its status is what proxies log of such a request; no RFC has it.
+var errClientGone = &Problem{Status: 499, Code: "client_gone", Message: "the client went away before it was answered"}
+
+// Answer is what r is answered where err came of it: ProblemOf, unless the work stopped because the client went away. Then nobody
+// has failed, and neither the log nor a metric may say so.
+func Answer(r *http.Request, err error) *Problem {
+	if errors.Is(err, context.Canceled) && errors.Is(r.Context().Err(), context.Canceled) {
+		return errClientGone
+	}
+	return ProblemOf(err)
+}
+
 // WriteProblem answers r with err as application/problem+json.
 func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
-	p := ProblemOf(err)
+	p := Answer(r, err)
 	if p.Status >= http.StatusInternalServerError {
 		requestOf(r.Context()).cause = err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -40,6 +41,9 @@ func IdempotencyKey(ctx context.Context) string {
 	return key
 }
 
+// errPanicked is told to nobody: the client learns that something went wrong, the log has what.
+var errPanicked = errors.New("api: the handler panicked")
+
 // Requests gives each request its id and logs it when it ends: one line, never a header, a query or a body. What the client is not
 // told of an answer 5xx stands in it.
 func Requests(log *slog.Logger, next http.Handler) http.Handler {
@@ -54,7 +58,7 @@ func Requests(log *slog.Logger, next http.Handler) http.Handler {
 			if p := recover(); p != nil {
 				log.Error("request panicked", "request_id", id, "method", r.Method, "path", r.URL.Path, "panic", p)
 				if !rec.wrote {
-					WriteProblem(rec, r, context.Canceled)
+					WriteProblem(rec, r, errPanicked)
 				}
 				return
 			}
