@@ -5,7 +5,9 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -260,4 +262,35 @@ func TestWatch_ComingBackAtOnceIsHeard(t *testing.T) {
 		})
 	}
 	comers.Wait()
+}
+
+// The keyspace's news and the ledger's may come at the same moment: the receipt counts the sockets that the other is closing.
+func TestRevoke_TheReceiptWaitsForSocketsThatOtherNewsIsClosing(t *testing.T) {
+	rdb := redis.NewClient(&redis.Options{}) // nobody asks it
+	t.Cleanup(func() { rdb.Close() })
+	w := newWatcher(watchConfig{Server: "test"}, rdb, nothingDenied{}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	w.consult = func(Principal) bool { return false }
+	var observed atomic.Int32
+	w.observe = func(_ Principal, _ string, closed []time.Time) { observed.Add(int32(len(closed))) }
+	closing, closed, counted := make(chan struct{}), make(chan struct{}), make(chan int32)
+	w.register(Principal{Session: "s1", User: "u1"}, &watching{end: func(End) { close(closing); <-closed }})
+	go w.end("s1", End{Reason: EndRevoked, Heard: "keyspace"})
+	<-closing
+	go func() {
+		w.apply(&revocation{Kind: KindSession, Subject: "s1"}, "feed")
+		counted <- observed.Load()
+	}()
+	for w.telling.TryRLock() { // until the ledger's news waits
+		w.telling.RUnlock()
+		select {
+		case n := <-counted:
+			t.Fatalf("%d sockets were counted while the other news was closing one", n)
+		default:
+			runtime.Gosched()
+		}
+	}
+	close(closed)
+	if n := <-counted; n != 1 {
+		t.Errorf("%d sockets were counted", n)
+	}
 }

@@ -19,7 +19,7 @@ import (
 // again: whatever happened before is visible to that read, whatever comes after is an event. An event is a hint
 // and leads to a read. Silence is proved by a canary (watch_canary.go); while it is not, the watcher polls.
 //
-// Lock order: watcher.mu before node.mu. Neither is held across I/O or while a socket is told.
+// Lock order: watcher.telling before watcher.mu before node.mu. None is held across I/O, and the last two not while a socket is told.
 type watcher struct {
 	// fixed after newWatcher
 	cfg    watchConfig
@@ -30,6 +30,8 @@ type watcher struct {
 	reads  *reader
 	place  placement
 	prefix string // of a keyspace channel: "__keyspace@<db>__:"
+
+	telling sync.RWMutex // held for reading from a session's removal until its end has been observed
 
 	mu       sync.Mutex
 	sessions map[SessionID]*watched
@@ -202,6 +204,8 @@ func (w *watcher) drop(s *watched) {
 
 // end tells all sockets of a session that it is over.
 func (w *watcher) end(id SessionID, e End) (sockets int) {
+	w.telling.RLock()
+	defer w.telling.RUnlock()
 	w.mu.Lock()
 	s := w.sessions[id]
 	if s == nil {
@@ -224,13 +228,16 @@ func (w *watcher) end(id SessionID, e End) (sockets int) {
 	return len(told)
 }
 
-// apply ends the watched sessions that a row of the ledger is about.
+// apply ends the watched sessions that a row of the ledger is about. When it returns, all of their ends have been observed, also
+// those that another messenger was faster with: whoever counts the sockets misses none.
 func (w *watcher) apply(r *revocation, heard string) {
 	e := r.end()
 	e.Heard = heard
 	for _, id := range w.about(r) {
 		w.end(id, e)
 	}
+	w.telling.Lock()
+	defer w.telling.Unlock()
 }
 
 func (w *watcher) about(r *revocation) (ids []SessionID) {
