@@ -1,1 +1,1 @@
-import"./chunk-ENZ56HKM.js";
+import"./chunk-UEC2PTIY.js";

@@ -92,10 +92,15 @@ function Curve({ range, setRange }) {
   const id = current.value;
   const box = useRef(/** @type {HTMLDivElement|null} */ (null));
   const asked = useAsked(async () => (id ? client.call('portfolio.history', { portfolio: id, range, points: 200 }) : null), [id, range]);
-  const plot = useRef(/** @type {any} */ (null));
+  const plot = useRef(/** @type {any} */ (null)), drawn = useRef({ id, version: 0 });
+  const points = asked.data?.points, empty = points && !points.some((/** @type {any} */ p) => float(p.value));
+  useEffect(() => { // what is entered for last year changes more than the last point
+    const { current: was } = drawn;
+    drawn.current = { id, version: version.value };
+    if (was.id === id && was.version && was.version !== version.value) asked.again();
+  }, [id, version.value]);
   useEffect(() => {
-    const points = asked.data?.points;
-    if (!box.current || !points?.length) return;
+    if (!box.current || !points || empty) return;
     let gone = false;
     const currency = totals.peek()?.currency ?? summary.peek()?.base_currency ?? '';
     import('../curve.js').then(({ draw }) => {
@@ -107,7 +112,7 @@ function Curve({ range, setRange }) {
     const t = totals.value;
     if (t && plot.current && paintedAt.value - (plot.current.at ?? 0) > 2000) plot.current.now(float(t.value));
   }, [paintedAt.value]);
-  const none = asked.error ? asked.error.message : asked.data && !asked.data.points?.length ? 'The curve begins with the first transaction.' : '';
+  const none = asked.error ? asked.error.message : empty ? 'The curve begins with the first transaction.' : '';
   return html`<div class="chart"><div class="tools"><h2>Value</h2><${Segments} label="Range of the curve" value=${range} options=${ranges.map((r) => [r, r === 'ALL' ? 'All' : r])} onChange=${setRange} /></div>
     <div class="plot" ref=${box} role="img" aria-label=${`Value of the portfolio, ${range}`}>${none && html`<p class="none">${none}</p>`}</div></div>`;
 }

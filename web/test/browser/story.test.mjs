@@ -110,8 +110,10 @@ test('a new account begins with numbered steps, and can sign in again', async ()
   await p.waitForSelector('.holdings .steps');
   await shot(p, 'story-empty');
   await accessible(p, 'an empty portfolio');
+  await p.waitForSelector('.plot .none:has-text("begins with the first transaction")');
   await p.click('button:has-text("Try demo data")');
   await p.waitForSelector('[data-row]');
+  await p.waitForSelector('.plot canvas'); // without a reload
   await moves(p, '.total');
   await p.click('.toast:has-text("Demo data added") button:has-text("Undo")');
   await p.waitForSelector('.holdings .steps');
