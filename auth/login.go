@@ -123,11 +123,13 @@ func (a *Auth) proveByEmail(r *http.Request, in loginRequest) (proof, error) {
 		if errors.Is(err, errWrongPassword) {
 			a.spray.failed(a.where.clientIP(r), emailKey(in.Email), time.Now())
 		}
-		a.refused(ctx, "login", u.ID, a.where.clientIP(r).String(), err)
+		if why := refusalOf(err); why != "" {
+			a.refusals.addUnseen(ctx, AuditEntry{Actor: orElse(string(u.ID), "unknown"), Action: "login", IP: a.where.clientIP(r).String()}, why)
+		}
 		return proof{}, err
 	}
 	if u.Status != "active" {
-		a.refusals.add(ctx, AuditEntry{Actor: string(u.ID), Action: "login", IP: a.where.clientIP(r).String()}, u.Status)
+		a.refusals.addUnseen(ctx, AuditEntry{Actor: string(u.ID), Action: "login", IP: a.where.clientIP(r).String()}, u.Status)
 		return proof{}, errWrongPassword // whether an account is disabled is told to nobody but its owner's support
 	}
 	return p, nil

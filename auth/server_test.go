@@ -217,6 +217,10 @@ func (s *server) login(email, transport string) (*client, grantView) {
 	r := c.want(200, "", "POST", "/api/auth/login", map[string]any{"email": email, "password": goodPassword, "transport": transport,
 		"device": map[string]string{"name": "test", "platform": "go"}})
 	g := into[grantView](s.t, r)
+	if switches, err := s.auth.switches.now(); err == nil && g.Auth == ViaLegacy && switches.issuesSession(g.User.ID) {
+		s.t.Logf("the machine stood still, and %s was let in by the old path", email)
+		return s.login(email, transport)
+	}
 	if g.Tokens != nil {
 		c.bearer = g.Tokens.Access
 	}

@@ -26,6 +26,11 @@ func program(t *testing.T) string {
 	return devstack.Test(t).Program(t, "rosetree/cmd/rosetree")
 }
 
+// environment is this process' without what is meant for tests, which the program takes for misspelt settings.
+func environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(variable string) bool { return strings.HasPrefix(variable, "ROSETREE_") })
+}
+
 // runningDemo is a demo as a person or a script starts it.
 type runningDemo struct {
 	URL      string       `json:"url"`
@@ -53,6 +58,7 @@ func startAs(t *testing.T, command, data string) *runningDemo {
 	bin := program(t)
 	d := &runningDemo{data: data, stderr: &bytes.Buffer{}}
 	d.cmd = exec.Command(bin, command, "--json", "--listen", "127.0.0.1:0", "--data", data)
+	d.cmd.Env = environment()
 	d.cmd.Stderr = d.stderr
 	out, err := d.cmd.StdoutPipe()
 	if err != nil {
@@ -251,6 +257,7 @@ func TestCtrlCEndsTheDemoAndItsServers(t *testing.T) {
 func TestASecondDemoOnTheSameFolderIsRefused(t *testing.T) {
 	d := startDemo(t, demoData(t))
 	second := exec.Command(d.cmd.Path, "demo", "--listen", "127.0.0.1:0", "--fresh", "--data", d.data)
+	second.Env = environment()
 	out, _ := second.CombinedOutput()
 	if code := second.ProcessState.ExitCode(); code != 1 || !strings.Contains(string(out), "another demo runs on it") || !strings.Contains(string(out), "--data") {
 		t.Errorf("exit code %d, it said: %s", code, out)
@@ -261,6 +268,7 @@ func TestASecondDemoOnTheSameFolderIsRefused(t *testing.T) {
 func TestADemoTellsAPersonWhatToTry(t *testing.T) {
 	bin := program(t)
 	cmd := exec.Command(bin, "demo", "--data", demoData(t), "--listen", "127.0.0.1:0")
+	cmd.Env = environment()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -65,7 +65,7 @@ func counts(t *testing.T, s *server, token string) (yes bool, ends time.Time) {
 // The wall clock of one of two servers is set an hour and a half ahead, as far behind, and right again, and one starts with a wrong
 // clock. Nobody's session ends or lives longer for it, what has ended stays so, and a revocation means what it says.
 func TestAWallClockThatJumpsNeitherEndsNorProlongs(t *testing.T) {
-	if os.Getenv("ROSETREE_PROVE") == "" {
+	if os.Getenv("PROOFS") != "all" {
 		t.Skip("builds the standard library anew, a minute or two: make test-faults")
 	}
 	env := devstack.Test(t)
