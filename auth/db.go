@@ -141,6 +141,16 @@ func readsOnly(b *pgx.Batch) bool {
 // transaction for a reason that passes (a lock that a migration held, a deadlock, a switchover), fn runs again
 // in a new one: it sets what it returns and adds to nothing that an earlier run left.
 func (r Rows) Tx(ctx context.Context, fn func(tx pgx.Tx) error) error {
+	return r.transact(ctx, fn, nil)
+}
+
+// Decide is Tx where nothing is read after the decision: what is to be written and the COMMIT are one round trip, so that nobody waits
+// for a lock, such as that of the audit log's chain, while this process is waiting for the processor.
+func (r Rows) Decide(ctx context.Context, decide func(tx pgx.Tx) error, write *pgx.Batch) error {
+	return r.transact(ctx, decide, write)
+}
+
+func (r Rows) transact(ctx context.Context, fn func(tx pgx.Tx) error, last *pgx.Batch) error {
 	return r.db.retry(ctx, r.limit, func(ctx context.Context, c *pgxpool.Conn) (bool, error) {
 		var begin pgx.Batch
 		begin.BeginTx(pgx.TxOptions{})
@@ -149,16 +159,36 @@ func (r Rows) Tx(ctx context.Context, fn func(tx pgx.Tx) error) error {
 		}
 		br := c.SendBatch(ctx, &begin)
 		tx := br.Tx()
-		defer tx.Rollback(ctx) //nolint:errcheck // after Commit it does nothing; before, the connection is dropped if it fails
+		defer func() {
+			if c.Conn().PgConn().TxStatus() != txIdle { // where it fails the connection is dropped
+				_ = tx.Rollback(ctx)
+			}
+		}()
 		if err := br.Close(); err != nil {
 			return undone(err), err
 		}
 		if err := fn(ownContext{tx, ctx}); err != nil {
 			return undone(err) || c.Conn().IsClosed(), err // COMMIT was not sent
 		}
-		err := tx.Commit(ctx)
+		err := commit(ctx, c, tx, last)
 		return undone(err), err
 	})
+}
+
+// txIdle is what PostgreSQL says of a connection that has no transaction open.
+const txIdle = 'I'
+
+// commit ends a transaction, with the last statements where there are any.
+func commit(ctx context.Context, c *pgxpool.Conn, tx pgx.Tx, last *pgx.Batch) error {
+	if last == nil {
+		return tx.Commit(ctx)
+	}
+	var b pgx.Batch
+	for _, q := range last.QueuedQueries {
+		queueCopy(&b, q)
+	}
+	b.Queue("commit")
+	return c.SendBatch(ctx, &b).Close()
 }
 
 func (r Rows) bind(b *pgx.Batch, conn *pgx.Conn) error {

@@ -26,6 +26,7 @@ type ledger struct {
 	log      *slog.Logger
 	met      *ledgerMetrics
 	kick     chan struct{}
+	group    recordings
 
 	mu        sync.Mutex
 	loaded    bool                // guarded by mu

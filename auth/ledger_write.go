@@ -13,20 +13,10 @@ import (
 const insertRevocation = `INSERT INTO app.revocations (kind, subject, keep, not_before, reason, actor, until)
 	VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id, at`
 
-// write records revocations, the end of the sessions' own records and the act, in one transaction. A trigger tells
-// every server. It fills in the rows' ids and returns how many sessions' records were ended.
-func (l *ledger) write(ctx context.Context, rows []*revocation, line AuditEntry) (ended int, err error) {
-	var b pgx.Batch
-	queueRevocations(&b, rows, &ended)
-	line.Queue(&b)
-	err = l.rows.Do(ctx, &b)
-	return ended, err
-}
-
 // selectNewest is when the user's newest session was made, by the clock of the server that made it.
 const selectNewest = `SELECT coalesce(max(created_at), '-infinity') FROM app.sessions WHERE user_id = $1::uuid AND ended_at IS NULL AND id <> $2`
 
-// writeAct is write for a revocation of all that a user holds, with the acts that it belongs to: they happen with it or not at all.
+// writeAct writes a revocation of all that a user holds, with the acts that it belongs to: they happen with it or not at all.
 // The lock on the user comes first, and then the moment until which sessions end: whatever was recorded while it waited, on a server
 // whose clock is ahead too, ends with the rest.
 func (l *ledger) writeAct(ctx context.Context, r *revocation, acts ...func(*pgx.Batch)) (ended int, err error) {

@@ -171,12 +171,11 @@ func (a *Auth) socketTicket(ctx context.Context, p Principal, _ struct{}) (Ticke
 
 // endSession ends a session, and with it the legacy session that was exchanged for it: its token would live on.
 func (a *Auth) endSession(ctx context.Context, id SessionID, by Actor, why Reason) (Receipt, error) {
+	session := Target{Kind: KindSession, Session: id}
 	if legacy := a.legacyOf(ctx, id); legacy != "" {
-		if _, err := a.ends.revoke(ctx, Target{Kind: KindSession, Session: legacy}, by, why); err != nil {
-			return Receipt{}, err
-		}
+		return a.ends.revokeBoth(ctx, Target{Kind: KindSession, Session: legacy}, session, by, why)
 	}
-	return a.ends.revoke(ctx, Target{Kind: KindSession, Session: id}, by, why)
+	return a.ends.revoke(ctx, session, by, why)
 }
 
 // legacyOf asks the record; where that cannot be read, the session alone ends.

@@ -62,7 +62,7 @@ func TestPassword_ChangedByAServerThatDiesBeforeRedisKnowsStillEndsTheSessions(t
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.auth.ends.ledger.write(t.Context(), []*revocation{r}, r.line(false)); err != nil {
+	if err := s.auth.ends.ledger.write(t.Context(), []*recording{{row: r}}); err != nil {
 		t.Fatal(err)
 	}
 	s.within(10*time.Second, "the feed to end the session", func() bool { return two.do("GET", "/api/auth/sessions", nil).status == 401 })

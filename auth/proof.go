@@ -59,10 +59,5 @@ func (p proof) holds(ctx context.Context, tx pgx.Tx) error {
 
 // recorded writes b in one transaction with the question whether p holds.
 func (a *Auth) recorded(ctx context.Context, p proof, b *pgx.Batch) error {
-	return a.rows.Tx(ctx, func(tx pgx.Tx) error {
-		if err := p.holds(ctx, tx); err != nil {
-			return err
-		}
-		return tx.SendBatch(ctx, b).Close()
-	})
+	return a.rows.Decide(ctx, func(tx pgx.Tx) error { return p.holds(ctx, tx) }, b)
 }

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -158,7 +159,25 @@ func (rv *revoker) revoke(ctx context.Context, t Target, by Actor, why Reason) (
 	if err != nil {
 		return Receipt{}, err
 	}
-	rec := rv.record(r)
+	return rv.carryOut(ctx, r, rv.ledger.record(r)[0])
+}
+
+// revokeBoth is revoke for two that end together: one transaction records them. The receipt is the second's.
+func (rv *revoker) revokeBoth(ctx context.Context, first, second Target, by Actor, why Reason) (Receipt, error) {
+	r1, err1 := rv.row(first, by, why)
+	r2, err2 := rv.row(second, by, why)
+	if err := cmp.Or(err1, err2); err != nil {
+		return Receipt{}, err
+	}
+	recs := rv.ledger.record(r1, r2)
+	if _, err := rv.carryOut(ctx, r1, recs[0]); err != nil {
+		return Receipt{}, err
+	}
+	return rv.carryOut(ctx, r2, recs[1])
+}
+
+// carryOut makes r true while, or after, it is recorded.
+func (rv *revoker) carryOut(ctx context.Context, r *revocation, rec *recording) (Receipt, error) {
 	rec.wait(recordPatience)
 	if rec.id() != 0 {
 		r.ID, r.At = rec.id(), rec.row.At
@@ -231,46 +250,6 @@ func (rv *revoker) endHere(r *revocation) (sockets int) {
 		rv.tell(r)
 	}
 	return rv.receipts.sockets(r)
-}
-
-// recording is a write to the ledger under way. The write works on its own copy of the row.
-type recording struct {
-	done  chan struct{}
-	row   *revocation // valid after done
-	ended int         // valid after done
-	err   error       // valid after done
-}
-
-func (rv *revoker) record(r *revocation) *recording {
-	again := *r
-	rec := &recording{done: make(chan struct{}), row: &again}
-	go func() {
-		defer close(rec.done)
-		// Not the caller's context: a client that goes away does not take its revocation with it.
-		ctx, cancel := context.WithTimeout(context.Background(), recordLimit)
-		defer cancel()
-		rec.ended, rec.err = rv.ledger.write(ctx, []*revocation{rec.row}, r.line(false))
-	}()
-	return rec
-}
-
-func (rec *recording) wait(d time.Duration) {
-	select {
-	case <-rec.done:
-	case <-time.After(d):
-	}
-}
-
-// id is 0 while the row is not known to be durable.
-func (rec *recording) id() int64 {
-	select {
-	case <-rec.done:
-		if rec.err == nil {
-			return rec.row.ID
-		}
-	default:
-	}
-	return 0
 }
 
 func actorName(actor string) string {
