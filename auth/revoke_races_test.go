@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
+	"rosetree/internal/api"
 	"rosetree/internal/devstack"
 )
 
@@ -68,7 +69,13 @@ func TestR21_ASilentSocketEndsAtItsDeadlineAmongManyKeys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.AfterFunc(time.Until(now.Expires), func() { e.w.recheck(context.Background(), now) })
+		time.AfterFunc(time.Until(now.Expires), func() {
+			for range 20 { // a starved Redis may not answer the first time
+				if _, err := e.w.recheck(context.Background(), now); err == nil || api.ProblemOf(err).Status < 500 {
+					return
+				}
+			}
+		})
 	}
 	for _, p := range all {
 		e.within(30*time.Second, "the sessions to expire", func() bool { _, ok := e.ending(p.Session); return ok })
