@@ -1,7 +1,6 @@
 package prices
 
 import (
-	"context"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -12,7 +11,7 @@ type Rate struct {
 	From, To string
 	Value    decimal.Decimal
 	At       time.Time // of the older leg, where it is a cross
-	Stale    bool      // a leg is stale, or not of the day that was asked for
+	Stale    bool      // a leg is stale
 }
 
 // pivots are the currencies through which a cross is made, in this order: most pairs are quoted
@@ -22,9 +21,6 @@ var pivots = []string{"USD", "EUR"}
 // rateDigits are the decimals of a rate that had to be divided; what is quoted or multiplied is exact.
 const rateDigits = 18
 
-// maxLookBack is how far before a day its rate may lie.
-const maxLookBack = 7 * 24 * time.Hour
-
 // Rate is the live rate between two currencies: quoted, inverse, or a cross through the dollar or the
 // euro. ok is false where a leg is missing; a rate is never assumed.
 func (b *Book) Rate(from, to string) (r Rate, ok bool) {
@@ -33,23 +29,6 @@ func (b *Book) Rate(from, to string) (r Rate, ok bool) {
 		q, ok := b.Quote(s)
 		return leg{q.Price, q.At, b.Freshness(s, now) == Stale}, ok
 	})
-}
-
-// RateOn is the rate at the close of a day: that day's, or the last one at most seven days before,
-// which is marked stale. Closes of weekends are not missed: a Friday's rate on Sunday is stale too.
-func (s *Service) RateOn(ctx context.Context, from, to string, date time.Time) (r Rate, ok bool, err error) {
-	r, ok = cross(from, to, date, func(symbol Symbol) (leg, bool) {
-		if _, known := s.Book.Instrument(symbol); !known || err != nil {
-			return leg{}, false
-		}
-		var closes []Close
-		if closes, err = s.store.closes(ctx, symbol, date.Add(-maxLookBack), date); len(closes) == 0 {
-			return leg{}, false
-		}
-		last := closes[len(closes)-1]
-		return leg{last.Close, last.Date, dayOf(last.Date) != dayOf(date)}, true
-	})
-	return r, ok && err == nil, err
 }
 
 // leg is one quoted pair of a rate.
