@@ -14,7 +14,7 @@
 // does not take is kept and tried again. Everyone else queues and marks. The reader goroutine, the only
 // one that a connection owns, hands what clients say to a short-lived worker.
 //
-// An end is a mark: once [conn.end] has returned, no application byte of that connection reaches the
+// An end is a mark: once [conn.ended] has returned, no application byte of that connection reaches the
 // kernel, whatever was queued. The goodbye, the close frame and the cut after 250 ms follow from the mark.
 //
 // # Locks
