@@ -137,9 +137,11 @@ func (o *loadOptions) complete(cmd *cobra.Command, s loadScenario) error {
 	case len(o.Accounts) == 0 && o.Users == 0:
 		return errors.New("no log-in: give --account EMAIL:PASSWORD (rosetree demo prints some) or --users N")
 	case o.Duration <= 0 || o.Duration > 10*time.Minute:
-		return fmt.Errorf("--duration %v: from 1s to 10m", o.Duration)
-	case o.Sockets < 0 || o.Sockets > 50000 || o.Ticks > 20000 || o.Rate > 20000 || o.Count > 100000 || o.Sessions > 50000 || o.Users > 2000:
+		return fmt.Errorf("--duration %v: above 0 and up to 10m", o.Duration)
+	case o.Sockets > 50000 || o.Ticks > 20000 || o.Rate > 20000 || o.Count > 100000 || o.Sessions > 50000 || o.Users > 2000:
 		return errors.New("too much: up to 50000 sockets, 20000 ticks or requests a second, 2000 users")
+	case min(o.Users, o.Sessions, o.Sockets, o.Symbols, o.Of, o.Ticks, o.Rate, o.Stalled, o.Count) < 0 || o.MaxHz < 0 || o.Warm < 0:
+		return errors.New("a count, a rate or a time below 0 cannot be played")
 	case o.Symbols > o.Of:
 		return fmt.Errorf("%d symbols for each socket, but --of is %d", o.Symbols, o.Of)
 	}

@@ -51,6 +51,9 @@ func loadFanout(ctx context.Context, w *loadWorld) error {
 
 // loadHotSymbol ticks symbol 0 alone; the quiet ones move once in a while, and must not be late for it.
 func loadHotSymbol(ctx context.Context, w *loadWorld) error {
+	if w.o.Of < 2 {
+		return fmt.Errorf("--of is %d: one symbol is hot, and at least one other must be quiet", w.o.Of)
+	}
 	counts, _, err := w.prepare(ctx, 100, func(int) string {
 		names := make([]string, w.o.Symbols)
 		for i := range names {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// counters of what a crowd of sockets receives.
+// loadCounts are what a crowd of sockets receives.
 type loadCounts struct {
 	messages atomic.Uint64
 	updates  atomic.Uint64

@@ -47,9 +47,18 @@ func TestLoadIsRefusedWhereItWouldHurtOthers(t *testing.T) {
 		{"load", "idle", "--account", "a:b", "--sockets", "1000000"},
 		{"load", "fanout", "--account", "a:b", "--symbols", "50", "--of", "10"},
 		{"load", "fanout", "--account", "a:b", "--duration", "1h"},
+		{"load", "fanout", "--account", "a:b", "--symbols", "-1"},
+		{"load", "revoke", "--account", "a:b", "--count", "-1"},
+		{"load", "slow-readers", "--account", "a:b", "--stalled", "-1"},
 	} {
 		if code := run(context.Background(), args); code != 2 {
 			t.Errorf("%v: exit code %d, want 2", args, code)
 		}
+	}
+}
+
+func TestAHotSymbolNeedsAQuietOneBesideIt(t *testing.T) {
+	if err := loadHotSymbol(t.Context(), &loadWorld{o: loadOptions{Of: 1}}); err == nil || !strings.Contains(err.Error(), "--of is 1") {
+		t.Errorf("%v", err)
 	}
 }
