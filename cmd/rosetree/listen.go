@@ -28,6 +28,20 @@ const (
 	shutdownGrace     = 10 * time.Second
 )
 
+// Validate names addresses that are none, and half of a certificate.
+func (c HTTPConfig) Validate() []error {
+	var wrong []error
+	for _, a := range []struct{ name, holds string }{{"LISTEN_ADDR", c.Listen}, {"METRICS_ADDR", c.Metrics}} {
+		if _, _, err := net.SplitHostPort(a.holds); a.holds != "" && err != nil {
+			wrong = append(wrong, wrongSetting(a.name, a.holds, "host:port"))
+		}
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		wrong = append(wrong, errors.New("TLS_CERT_FILE and TLS_KEY_FILE belong together: set both, or neither"))
+	}
+	return wrong
+}
+
 // scheme is what browsers write before LISTEN_ADDR.
 func (c HTTPConfig) scheme() string {
 	if c.TLSCert != "" {

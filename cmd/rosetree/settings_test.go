@@ -52,3 +52,18 @@ func TestSettingsTakeTheirDefaults(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 }
+
+func TestWhereTheServerListensIsCheckedBeforeItStarts(t *testing.T) {
+	_, err := loadSettings[HTTPConfig]([]string{"LISTEN_ADDR=8080", "METRICS_ADDR=localhost", "TLS_KEY_FILE=key.pem"})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{`LISTEN_ADDR holds "8080", expected host:port`, `METRICS_ADDR holds "localhost", expected host:port`, "TLS_CERT_FILE and TLS_KEY_FILE belong together"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("missing %q in:\n%v", want, err)
+		}
+	}
+	if _, err := loadSettings[HTTPConfig]([]string{"LISTEN_ADDR=:8080", "METRICS_ADDR="}); err != nil {
+		t.Error(err)
+	}
+}
