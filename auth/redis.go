@@ -38,6 +38,10 @@ type silent struct{}
 
 func (silent) Printf(context.Context, string, ...any) {}
 
+// connBuffer holds a pipeline of session reads. The library's 32 KiB, twice for each connection of the pool, would be
+// megabytes that lie idle after a storm of log-ins.
+const connBuffer = 8 << 10
+
 func parseRedisURL(rawURL string) (*redis.UniversalOptions, error) {
 	o := &redis.UniversalOptions{
 		ContextTimeoutEnabled: true,
@@ -49,6 +53,8 @@ func parseRedisURL(rawURL string) (*redis.UniversalOptions, error) {
 		PoolTimeout:           50 * time.Millisecond,
 		PoolSize:              32 * runtime.GOMAXPROCS(0),
 		MinIdleConns:          2,
+		ReadBufferSize:        connBuffer,
+		WriteBufferSize:       connBuffer,
 	}
 	scheme, rest, ok := strings.Cut(rawURL, "://")
 	if !ok {

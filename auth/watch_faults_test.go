@@ -246,4 +246,16 @@ func TestA14_AnOverwrittenKeyIsNoSession(t *testing.T) {
 	e.admin.Rename(t.Context(), sessionKey(all[6].Session), sessionKey(all[5].Session)) // another user's session
 	e.closed(all[5].Session, at, bar)
 	e.closed(all[6].Session, at, bar)
+	at = time.Now()
+	e.admin.Set(t.Context(), epochKey(utagOf(all[1].Session)), 1, 0) // "sign out everywhere"
+	e.admin.LPush(t.Context(), epochKey(utagOf(all[2].Session)), "x")
+	e.admin.HSet(t.Context(), sessionKey(all[3].Session), "role", "admin") // its event is one that we make ourselves
+	e.closed(all[1].Session, at, bar)
+	e.closed(all[2].Session, at, bar)
+	if end := e.closed(all[3].Session, at, bar); end.Reason != EndRoleChanged {
+		t.Errorf("another role ended the session with %s", end.Reason)
+	}
+	if n := e.count(); n != 6 {
+		t.Errorf("%d sessions were closed, six were touched", n)
+	}
 }

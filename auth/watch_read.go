@@ -190,7 +190,7 @@ func readSessions(ctx context.Context, rdb redis.UniversalClient, ids []SessionI
 // wall clocks of servers, and a clock that jumps must neither end sessions nor prolong them.
 func decodeSession(session *redis.SliceCmd, left *redis.DurationCmd, epoch *redis.StringCmd, ending *redis.SliceCmd) answer {
 	err := session.Err()
-	if redis.HasErrorPrefix(err, "WRONGTYPE") {
+	if redis.HasErrorPrefix(err, "WRONGTYPE") || redis.HasErrorPrefix(epoch.Err(), "WRONGTYPE") {
 		return answer{} // something overwrote the key: it is no session any more
 	}
 	if err != nil {

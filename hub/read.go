@@ -11,14 +11,21 @@ import (
 	"github.com/coder/websocket"
 )
 
-// read is the connection's one goroutine. It keeps little on its stack, which lives as long as the
-// connection: what a message means is found out by a worker.
+// read is the connection's one goroutine, and what it means is found out by a worker. It keeps little on its stack, which
+// lives as long as the connection: a message is awaited here, where 2 KB are enough. In the library's depth a stack grows,
+// and is never given back, so the next message is awaited on a new one.
 func (c *conn) read() {
-	var err error
-	for err == nil {
-		err = c.receive()
+	_, _ = c.socket.in.Peek(1) // what went wrong, the library finds again
+	for {
+		if err := c.receive(); err != nil {
+			c.conclude(err)
+			return
+		}
+		if c.socket.in.Buffered() == 0 {
+			go c.read()
+			return
+		}
 	}
-	c.conclude(err)
 }
 
 var errTooLarge = errors.New("hub: message too large")

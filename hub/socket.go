@@ -22,7 +22,8 @@ const (
 // the flusher stays the only writer.
 type socket struct {
 	net.Conn
-	c *conn
+	c  *conn
+	in *bufio.Reader // the library reads from it
 }
 
 func (s *socket) Read(p []byte) (int, error) {
@@ -92,5 +93,6 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if len(early) > 0 {
 		_, _ = r.Peek(len(early)) // Accept keeps only what is buffered
 	}
+	h.c.socket.in = r
 	return h.c.socket, bufio.NewReadWriter(r, bufio.NewWriterSize(h.c.socket, writeBuffer)), nil
 }
