@@ -11,6 +11,14 @@ const (
 	maxHeader  = 10 // of an unmasked frame
 )
 
+// Frames as a client sends them: masked.
+const (
+	pongFrame  = 0x8a
+	maskBit    = 0x80 // in the second octet, beside the length
+	maskBytes  = 4
+	maxControl = 125 // octets in a control frame
+)
+
 // pingBytes is a whole ping without payload.
 var pingBytes = []byte{pingFrame, 0}
 

@@ -11,11 +11,11 @@ import (
 	"github.com/coder/websocket"
 )
 
-// read is the connection's one goroutine, and what it means is found out by a worker. It keeps little on its stack, which
-// lives as long as the connection: a message is awaited here, where 2 KB are enough. In the library's depth a stack grows,
+// read is the connection's one goroutine; what a message means is found out by a worker. It keeps little on its stack, which
+// lives as long as the connection: a message is awaited up here, where 2 KB are enough. In the library's depth a stack grows,
 // and is never given back, so the next message is awaited on a new one.
 func (c *conn) read() {
-	_, _ = c.socket.in.Peek(1) // what went wrong, the library finds again
+	c.socket.await()
 	for {
 		if err := c.receive(); err != nil {
 			c.conclude(err)

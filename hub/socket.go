@@ -34,6 +34,18 @@ func (s *socket) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// await returns when a message has begun, or whatever the library shall see. Pongs come from every quiet peer again and
+// again; that they came is all that they say, and Read has noted it.
+func (s *socket) await() {
+	for {
+		head, err := s.in.Peek(2)
+		if err != nil || head[0] != pongFrame || head[1] < maskBit || head[1] > maskBit|maxControl {
+			return // an error comes again at the library's next read
+		}
+		_, _ = s.in.Discard(2 + maskBytes + int(head[1]&^maskBit))
+	}
+}
+
 func (s *socket) Write(p []byte) (int, error) {
 	s.c.control(p)
 	return len(p), nil
