@@ -159,11 +159,15 @@ func TestOperator_AMigrationThatIsKilledIsFinishedByTheNextOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer owner.Close(context.Background())
-	migrated := func() (records int) {
-		if err := owner.QueryRow(t.Context(), `SELECT count(*) FROM app.sessions WHERE via = 'session'`).Scan(&records); err != nil {
+	count := func(sql string) (n int) {
+		if err := owner.QueryRow(t.Context(), `SELECT count(*) FROM `+sql).Scan(&n); err != nil {
 			t.Fatal(err)
 		}
-		return records
+		return n
+	}
+	migrated := func() int { return count(`app.sessions WHERE via = 'session'`) }
+	hanging := func() int {
+		return count(`pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'`)
 	}
 	if _, err := owner.Exec(t.Context(), `CREATE FUNCTION public.hang() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 		IF NEW.via = 'session' THEN PERFORM pg_advisory_xact_lock(1); END IF; RETURN NEW; END $$;
@@ -176,12 +180,14 @@ func TestOperator_AMigrationThatIsKilledIsFinishedByTheNextOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	inRedis := func() int { return len(o.redis.Client(t).Keys(t.Context(), "rt:s:*").Val()) }
-	eventually(t, "a session in Redis", func() bool { return inRedis() == 1 })
+	eventually(t, "a session in Redis and its record on the way", func() bool { return inRedis() == 1 && hanging() == 1 })
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	for _, sql := range []string{`SELECT pg_advisory_unlock(1)`, `DROP TRIGGER hang ON app.sessions`} {
+	for _, sql := range []string{ // the record's COMMIT is with PostgreSQL already, and must not come true
+		`SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'`,
+		`SELECT pg_advisory_unlock(1)`, `DROP TRIGGER hang ON app.sessions`} {
 		if _, err := owner.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)
 		}
