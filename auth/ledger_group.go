@@ -26,18 +26,19 @@ const (
 
 // recording is a revocation that is being written. It works on a copy of the row.
 type recording struct {
-	row   *revocation // its id and time are valid after done
-	came  time.Time
-	done  chan struct{}
-	ended int   // sessions whose records were ended; valid after done
-	err   error // valid after done
+	row    *revocation // its id and time are valid after done
+	came   time.Time
+	joined bool // in one transaction with the one before it
+	done   chan struct{}
+	ended  int   // sessions whose records were ended; valid after done
+	err    error // valid after done
 }
 
 // record begins to write rows, all of them in one transaction. A client that goes away does not take its revocation with it.
 func (l *ledger) record(rows ...*revocation) (recs []*recording) {
-	for _, r := range rows {
+	for i, r := range rows {
 		again := *r
-		recs = append(recs, &recording{row: &again, came: time.Now(), done: make(chan struct{})})
+		recs = append(recs, &recording{row: &again, came: time.Now(), joined: i > 0, done: make(chan struct{})})
 	}
 	l.group.mu.Lock()
 	defer l.group.mu.Unlock()
@@ -53,27 +54,40 @@ func (l *ledger) record(rows ...*revocation) (recs []*recording) {
 func (g *recordings) next() (group []*recording) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	n := min(len(g.waiting), recordGroup)
+	n := whole(g.waiting, min(len(g.waiting), recordGroup))
 	if group, g.waiting = g.waiting[:n:n], g.waiting[n:]; n == 0 {
 		g.writers--
 	}
 	return group
 }
 
+// whole is n, or a little more where the first n recordings would part what belongs together.
+func whole(recs []*recording, n int) int {
+	for n < len(recs) && recs[n].joined {
+		n++
+	}
+	return n
+}
+
 func (l *ledger) writeWaiting() {
 	for group := l.group.next(); len(group) > 0; group = l.group.next() {
 		err := l.writeInTime(group)
-		if len(group) > 1 && blamesAStatement(err) { // one of them must not keep the others out
-			for _, rec := range group {
-				rec.err = l.writeInTime([]*recording{rec})
-				close(rec.done)
-			}
+		if whole(group, 1) == len(group) || !blamesAStatement(err) {
+			finish(group, err)
 			continue
 		}
-		for _, rec := range group {
-			rec.err = err
-			close(rec.done)
+		for len(group) > 0 { // one of them must not keep the others out
+			n := whole(group, 1)
+			finish(group[:n], l.writeInTime(group[:n]))
+			group = group[n:]
 		}
+	}
+}
+
+func finish(group []*recording, err error) {
+	for _, rec := range group {
+		rec.err = err
+		close(rec.done)
 	}
 }
 

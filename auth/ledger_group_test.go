@@ -47,3 +47,27 @@ func TestRecord_RevocationsOfOneMomentShareATransaction(t *testing.T) {
 		t.Errorf("the chain is broken at %d: %v", broken, err)
 	}
 }
+
+// A session and its legacy token end together or not at all: neither a full group nor a refused statement parts them.
+func TestRecord_WhatBelongsTogetherIsNotParted(t *testing.T) {
+	s := newServer(t, sessionsOn)
+	l := s.auth.ends.ledger
+	row := func(subject string) *revocation {
+		return &revocation{Kind: KindSession, Subject: subject, Reason: "revoked", Actor: "system", At: time.Now(), Until: time.Now().Add(time.Hour)}
+	}
+	l.group.writers = recordWriters // as though all were at work
+	for i := range recordGroup - 1 {
+		l.record(row(fmt.Sprintf("s-%d", i)))
+	}
+	l.record(row("pair"), row("its token"))
+	if group := l.group.next(); len(group) != recordGroup+1 {
+		t.Errorf("%d in a group, the pair's second is the %dth", len(group), recordGroup+1)
+	}
+	single, pair := l.record(row("alone"))[0], l.record(row("first"), row("not\x00text"))
+	l.writeWaiting()
+	for rec, refused := range map[*recording]bool{single: false, pair[0]: true, pair[1]: true} {
+		if <-rec.done; (rec.err != nil) != refused {
+			t.Errorf("%q: %v", rec.row.Subject, rec.err)
+		}
+	}
+}
