@@ -36,7 +36,7 @@ func crowd(b *testing.B, n int) (*Service, []*live, *sink, func()) {
 	for i := range symbols {
 		symbols[i] = fmt.Sprintf("S%03d", i)
 		define(book, symbols[i], "USD", 1)
-		book.Closed(closeOf(symbols[i], time.Now().UTC().Truncate(oneDay).AddDate(0, 0, -1), "100"))
+		book.Closed(closeOf(symbols[i], dayBefore(clock), "100"))
 		say(b, book, symbols[i], "100")
 	}
 	out := &sink{}

@@ -41,7 +41,10 @@ func define(book *prices.Book, symbol, currency string, multiplier int64) {
 	book.Define(prices.Instrument{Symbol: prices.Symbol(symbol), Kind: prices.KindCrypto, Currency: currency, Multiplier: decimal.NewFromInt(multiplier)})
 }
 
+// clock is the time of the next tick. It may lie before midnight.
 var clock = time.Now().Add(-10 * time.Minute).Truncate(time.Second)
+
+func dayBefore(t time.Time) time.Time { return t.UTC().Truncate(oneDay).AddDate(0, 0, -1) }
 
 func say(t testing.TB, book *prices.Book, symbol, price string) {
 	t.Helper()
@@ -78,7 +81,7 @@ func TestTheTickPathEqualsTheExactOne(t *testing.T) {
 			price := decimal.New(rng.Int64N(1_000)+1, -int32(rng.IntN(4)))
 			if _, known := book.Quote(prices.Symbol(symbol)); !known {
 				if seed%3 != 0 || i > 0 { // else a day change that is not known
-					book.Closed(closeOf(symbol, time.Now().UTC().Truncate(oneDay).AddDate(0, 0, -1), price.Mul(decimal.New(98, -2)).String()))
+					book.Closed(closeOf(symbol, dayBefore(clock), price.Mul(decimal.New(98, -2)).String()))
 				}
 				say(t, book, symbol, price.String())
 			}

@@ -78,7 +78,7 @@ func randomRows(rng *rand.Rand, n int, until time.Time) (rows []*ledger.Transact
 // crowdedFloor is a market of 12 symbols in three currencies, all priced and with closes.
 func crowdedFloor(t *testing.T, rng *rand.Rand) (*Service, *prices.Book) {
 	s, book := floor(t)
-	yesterday := time.Now().UTC().Truncate(oneDay).AddDate(0, 0, -1)
+	yesterday := dayBefore(clock)
 	for i := range 12 {
 		symbol := fmt.Sprintf("S%d", i)
 		define(book, symbol, worldCurrencies[i%3], []int64{1, 10}[i%2])

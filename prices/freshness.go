@@ -66,8 +66,8 @@ func (e *entry) freshness(now time.Time) Freshness {
 	if !e.calendar.open(now) {
 		return Closed
 	}
-	if opened := e.calendar.openOf(now); e.quote.At.Before(opened) {
-		age = now.Sub(opened) // yesterday's price is not old before today's trading has had time
+	if opened := e.calendar.openOf(now); e.quote.At.Before(opened) && last.Before(opened) {
+		age = now.Sub(opened) // after a pause, yesterday's price is not old before today's trading has had time
 	}
 	if age > limit.stale {
 		return Stale

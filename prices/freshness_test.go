@@ -25,6 +25,10 @@ func TestFreshnessIsByClassAndSession(t *testing.T) {
 			{"BTC-USD", "2026-11-21 12:00:00", "2026-11-21 12:00:30", Live},
 			{"BTC-USD", "2026-11-21 12:00:00", "2026-11-21 12:01:00", Stalled},
 			{"BTC-USD", "2026-11-21 12:00:00", "2026-11-21 12:05:01", Stale},
+			{"BTC-USD", "2026-11-20 23:59:50", "2026-11-21 00:00:10", Live}, // midnight is no opening where nobody closes
+			{"BTC-USD", "2026-11-20 23:59:00", "2026-11-21 00:00:10", Stalled},
+			{"BTC-USD", "2026-11-20 23:50:00", "2026-11-21 00:00:10", Stale},
+			{"EUR-USD", "2026-11-17 23:40:00", "2026-11-18 00:00:10", Stale},
 			{"BTC-USD", "2026-11-19 12:00:00", "2026-11-21 12:05:01", Stale},
 			{"EUR-USD", "2026-11-20 21:59:50", "2026-11-21 12:00:00", Closed}, // the weekend of currencies
 			{"EUR-USD", "2026-11-20 21:59:50", "2026-11-20 23:00:00", Closed}, // it begins on Friday at 17:00 in New York
