@@ -74,7 +74,7 @@ func (rv *revoker) endDeaf(ctx context.Context) {
 		for _, n := range rv.watch.place.all() {
 			heard, _ := n.proven()
 			if rv.isDeaf(started, ledger, heard) {
-				rv.watch.endAll(n.ids(), EndUnavailable)
+				rv.watch.endAll(idsOf(n.all()), EndUnavailable)
 			}
 		}
 		if rv.isDeaf(started, ledger) {

@@ -172,6 +172,9 @@ func (w *watcher) register(p Principal, sock *watching) (*watched, <-chan struct
 	return s, s.node.add(s)
 }
 
+// keyOf is the key of a session that Redis holds, as a part of its channel, so that sweeps need not make it.
+func (w *watcher) keyOf(s *watched) string { return s.channel[len(w.prefix):] }
+
 // inRedis: a legacy token may be the companion of a session, and then dies with it.
 func (w *watcher) inRedis(p Principal) bool { return isSessionID(string(p.Session)) && w.consult(p) }
 

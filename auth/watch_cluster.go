@@ -62,7 +62,7 @@ func (c *cluster) nodeFor(tag string) *node {
 
 func (c *cluster) all() []*node {
 	var nodes []*node
-	if len(c.lost.ids()) > 0 {
+	if len(c.lost.all()) > 0 {
 		nodes = append(nodes, c.lost)
 	}
 	c.mu.Lock()

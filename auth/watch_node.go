@@ -69,12 +69,20 @@ func (n *node) wants(id SessionID) bool {
 	return n.want[id] != nil
 }
 
-func (n *node) ids() []SessionID {
+func (n *node) all() []*watched {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	ids := make([]SessionID, 0, len(n.want))
-	for id := range n.want {
-		ids = append(ids, id)
+	all := make([]*watched, 0, len(n.want))
+	for _, s := range n.want {
+		all = append(all, s)
+	}
+	return all
+}
+
+func idsOf(all []*watched) []SessionID {
+	ids := make([]SessionID, len(all))
+	for i, s := range all {
+		ids[i] = s.id
 	}
 	return ids
 }

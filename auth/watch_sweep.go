@@ -58,8 +58,8 @@ func (n *node) sweep(ctx context.Context) {
 
 // existAll ends the sessions of n whose keys are gone.
 func (w *watcher) existAll(ctx context.Context, n *node, heard string, spread time.Duration) error {
-	ids := n.ids()
-	for batch := range slices.Chunk(ids, sweepBatch) {
+	all := n.all()
+	for batch := range slices.Chunk(all, sweepBatch) {
 		missing, err := n.missing(ctx, batch)
 		if err != nil {
 			return err
@@ -68,29 +68,29 @@ func (w *watcher) existAll(ctx context.Context, n *node, heard string, spread ti
 			return err
 		}
 		if spread > 0 {
-			pause(ctx, spread*sweepBatch/time.Duration(max(len(ids), sweepBatch)))
+			pause(ctx, spread*sweepBatch/time.Duration(max(len(all), sweepBatch)))
 		}
 	}
 	return ctx.Err()
 }
 
-// missing names those of ids that have no key.
-func (n *node) missing(ctx context.Context, ids []SessionID) ([]SessionID, error) {
+// missing names those of all that have no key.
+func (n *node) missing(ctx context.Context, all []*watched) ([]SessionID, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	if n.many {
-		keys := make([]string, len(ids))
-		for i, id := range ids {
-			keys[i] = sessionKey(id)
+		keys := make([]string, len(all))
+		for i, s := range all {
+			keys[i] = n.w.keyOf(s)
 		}
 		found, err := n.w.rdb.Exists(ctx, keys...).Result()
-		if err != nil || found == int64(len(ids)) {
+		if err != nil || found == int64(len(all)) {
 			return nil, err
 		}
 	}
 	pipe := n.w.rdb.Pipeline()
-	for _, id := range ids {
-		pipe.Exists(ctx, sessionKey(id))
+	for _, s := range all {
+		pipe.Exists(ctx, n.w.keyOf(s))
 	}
 	cmds, err := pipe.Exec(ctx)
 	if err != nil {
@@ -99,7 +99,7 @@ func (n *node) missing(ctx context.Context, ids []SessionID) ([]SessionID, error
 	var missing []SessionID
 	for i, cmd := range cmds {
 		if found, ok := cmd.(interface{ Val() int64 }); ok && found.Val() == 0 {
-			missing = append(missing, ids[i])
+			missing = append(missing, all[i].id)
 		}
 	}
 	return missing, nil
@@ -115,36 +115,36 @@ const confirmBatch = 100
 
 // readAll reads every session of n and ends those that are over.
 func (w *watcher) readAll(ctx context.Context, n *node, heard string, spread time.Duration) error {
-	ids := n.ids()
-	for batch := range slices.Chunk(ids, confirmBatch) {
-		doubtful := batch
-		if n.many {
-			var err error
-			if doubtful, err = w.confirm(ctx, batch, heard); err != nil {
-				return err
-			}
+	all := n.all()
+	for batch := range slices.Chunk(all, confirmBatch) {
+		doubtful, err := w.doubtful(ctx, n, batch, heard)
+		if err != nil {
+			return err
 		}
 		if err := w.readAgain(ctx, doubtful, heard); err != nil {
 			return err
 		}
 		if spread > 0 {
-			pause(ctx, spread*time.Duration(len(batch))/time.Duration(len(ids)))
+			pause(ctx, spread*time.Duration(len(batch))/time.Duration(len(all)))
 		}
 	}
 	return ctx.Err()
 }
 
-// confirm has Redis compare the sessions with what this server knows of them, which costs a sixth of reading them here,
-// and names those that differ.
-func (w *watcher) confirm(ctx context.Context, ids []SessionID, heard string) (doubtful []SessionID, err error) {
+// doubtful names those of all that must be read here. Where Redis can, it compares them with what this server knows of them,
+// which costs a sixth of reading them: then they are those that differ.
+func (w *watcher) doubtful(ctx context.Context, n *node, all []*watched, heard string) (ids []SessionID, err error) {
+	if !n.many {
+		return idsOf(all), nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	known := make([]Principal, 0, len(ids))
-	keys, args := make([]string, 0, 2*len(ids)), make([]any, 0, 2*len(ids))
-	for _, id := range ids {
-		if p, ok := w.lookup(id); ok {
-			known = append(known, p)
-			keys = append(keys, sessionKey(id), epochKey(utagOf(id)))
+	asked := make([]SessionID, 0, len(all))
+	keys, args := make([]string, 0, 2*len(all)), make([]any, 0, 2*len(all))
+	for _, s := range all {
+		if p, ok := w.lookup(s.id); ok {
+			asked = append(asked, s.id)
+			keys = append(keys, w.keyOf(s), epochKey(utagOf(s.id)))
 			args = append(args, string(p.User), string(p.Role))
 		}
 	}
@@ -152,16 +152,21 @@ func (w *watcher) confirm(ctx context.Context, ids []SessionID, heard string) (d
 	if err != nil {
 		return nil, err
 	}
-	for i, p := range known {
+	for i, id := range asked {
 		if left[i] <= 0 {
-			doubtful = append(doubtful, p.Session)
-			continue
+			ids = append(ids, id)
+		} else {
+			w.confirm(id, time.Now().Add(time.Duration(left[i])*time.Millisecond), heard)
 		}
-		h := held{alive: true, user: p.User, role: p.Role, issued: p.IssuedAt, authAt: p.AuthAt,
-			expires: time.Now().Add(time.Duration(left[i]) * time.Millisecond)}
-		w.judge(p.Session, h, "", heard)
 	}
-	return doubtful, nil
+	return ids, nil
+}
+
+// confirm judges a session that Redis holds as this server knows it.
+func (w *watcher) confirm(id SessionID, expires time.Time, heard string) {
+	if p, ok := w.lookup(id); ok {
+		w.judge(id, held{alive: true, user: p.User, role: p.Role, issued: p.IssuedAt, authAt: p.AuthAt, expires: expires}, "", heard)
+	}
 }
 
 // readAgain reads sessions and ends those that are over.

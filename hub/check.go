@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	checkEvery   = time.Minute
+	checkEvery   = 5 * time.Minute
 	watchesAgree = 100 * time.Millisecond // within this the news of an end has gone from one book to the other
 )
 
@@ -30,7 +30,7 @@ func (h *Hub) checkSelf(ctx context.Context) {
 }
 
 // Check compares what the hub keeps in several places, and what auth keeps of the same sockets, and names each contradiction. It is
-// cheap enough to be asked every minute; each connection and each shard is locked for a moment by itself.
+// cheap enough to be asked every few minutes; each connection and each shard is locked for a moment by itself.
 func (h *Hub) Check() (faults []string) {
 	open := h.connections()
 	inShards := 0

@@ -2,10 +2,12 @@ package prices
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -16,6 +18,8 @@ type demand struct {
 	// fixed before Run; nil: nobody
 	onScreen func() []Symbol
 	held     func() []Symbol
+
+	asked atomic.Bool // since the others' wishes were read
 
 	mu     sync.Mutex
 	remote map[Symbol]bool // what users of all servers look at; true: on a screen
@@ -52,6 +56,7 @@ func (d *demand) setRemote(all map[Symbol]bool) {
 
 // wanted are at most budget symbols that covers accepts, what is on a screen first.
 func (d *demand) wanted(budget int, covers func(Symbol) bool) []Symbol {
+	d.asked.Store(true)
 	all := d.local()
 	d.mu.Lock()
 	for s, screen := range d.remote {
@@ -76,14 +81,28 @@ func (d *demand) wanted(budget int, covers func(Symbol) bool) []Symbol {
 	return list[:min(budget, len(list))]
 }
 
-// wantTerm is how long a server's wish counts without being said again.
-const wantTerm = 10 * time.Second
+const (
+	wantTerm  = 10 * time.Second // how long a server's wish counts without being said again
+	wantAgain = 3 * time.Second
+)
 
-// shareDemand tells the other servers what users of this one need, and learns theirs: the leader of a
-// feed subscribes for all.
+// shareDemand tells the other servers what users of this one need. The leader of a feed subscribes for all: where a feed
+// asks, it also learns what the others need.
 func (s *Service) shareDemand(ctx context.Context) error {
+	var said map[Symbol]bool
+	var again time.Time
 	for {
-		if err := s.exchangeDemand(ctx, time.Now()); err != nil && ctx.Err() == nil {
+		now, wishes := time.Now(), s.demand.local()
+		var err error
+		if len(wishes) > 0 && (now.After(again) || !maps.Equal(wishes, said)) {
+			if err = s.tellDemand(ctx, wishes, now); err == nil {
+				said, again = wishes, now.Add(wantAgain)
+			}
+		}
+		if err == nil && s.demand.asked.Swap(false) {
+			err = s.readDemand(ctx, now)
+		}
+		if err != nil && ctx.Err() == nil {
 			s.log.Debug("prices: demand was not shared", "err", err)
 		}
 		if sleep(ctx, time.Second) != nil {
@@ -92,21 +111,31 @@ func (s *Service) shareDemand(ctx context.Context) error {
 	}
 }
 
-func (s *Service) exchangeDemand(ctx context.Context, now time.Time) error {
-	wishes := map[bool][]redis.Z{}
-	for symbol, screen := range s.demand.local() {
-		wishes[screen] = append(wishes[screen], redis.Z{Score: float64(now.Add(wantTerm).UnixMilli()), Member: string(symbol)})
+func (s *Service) tellDemand(ctx context.Context, wishes map[Symbol]bool, now time.Time) error {
+	lists := map[string][]redis.Z{}
+	for symbol, screen := range wishes {
+		key := keyHeld
+		if screen {
+			key = keyScreen
+		}
+		lists[key] = append(lists[key], redis.Z{Score: float64(now.Add(wantTerm).UnixMilli()), Member: string(symbol)})
 	}
-	past := strconv.FormatInt(now.UnixMilli(), 10)
+	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for key, list := range lists {
+			p.ZAdd(ctx, key, list...)
+			p.ZRemRangeByScore(ctx, key, "-inf", strconv.FormatInt(now.UnixMilli(), 10))
+			p.PExpire(ctx, key, wantTerm)
+		}
+		return nil
+	})
+	return err
+}
+
+func (s *Service) readDemand(ctx context.Context, now time.Time) error {
+	counts := &redis.ZRangeBy{Min: strconv.FormatInt(now.UnixMilli(), 10), Max: "+inf"}
 	var screen, held *redis.StringSliceCmd
 	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for key, list := range map[string][]redis.Z{keyScreen: wishes[true], keyHeld: wishes[false]} {
-			p.ZRemRangeByScore(ctx, key, "-inf", past)
-			if len(list) > 0 {
-				p.ZAdd(ctx, key, list...)
-			}
-		}
-		screen, held = p.ZRange(ctx, keyScreen, 0, -1), p.ZRange(ctx, keyHeld, 0, -1)
+		screen, held = p.ZRangeByScore(ctx, keyScreen, counts), p.ZRangeByScore(ctx, keyHeld, counts)
 		return nil
 	})
 	if err != nil {
