@@ -121,7 +121,7 @@ export class Portfolio extends Stream {
   }
 }
 
-const defaults = { ping: 5000, stalled: 4000, dead: 20000, hidden: 60000 };
+const defaults = { ping: 5000, stalled: 4000, dead: 20000, hidden: 10000 };
 
 /** Events: state (State), ended (End), notice, welcome, reauth, message (every one), error (of what was asked without an answer). */
 export class Rosetree extends Emitter {
@@ -232,7 +232,7 @@ export class Rosetree extends Emitter {
     if (this.state !== 'live' && this.state !== 'stalled') return;
     this.#send({ type: 'suspend' });
     this.#set('suspended');
-    this.#startBeat(10000);
+    this.#startBeat(this.welcome?.heartbeat_ms ?? this.life.dead);
   }
 
   resume() {
@@ -368,6 +368,7 @@ export class Rosetree extends Emitter {
     for (const channel of this.#channels) this.#send({ type: 'subscribe', channel });
     for (const c of this.#calls.values()) c.sent = this.#send(c.msg);
     this.#ping();
+    this.#rest();
   }
 
   /** @param {number} id */
@@ -424,19 +425,24 @@ export class Rosetree extends Emitter {
     if (this.#send({ id: 'ping', type: 'ping' }) && !this.#pingAt) this.#pingAt = performance.now();
   }
 
+  /** Suspends soon where nobody looks: also a page that was opened behind another, or whose socket came back while it was hidden. */
+  #rest() {
+    clearTimeout(this.#hide);
+    if (this.#off.length && document.hidden) this.#hide = setTimeout(() => this.suspend(), this.life.hidden);
+  }
+
   #watchPage() {
     const listen = (/** @type {EventTarget} */ target, /** @type {string} */ event, /** @type {(e:any) => void} */ fn) => {
       target.addEventListener(event, fn);
       this.#off.push(() => target.removeEventListener(event, fn));
     };
     const back = () => {
-      clearTimeout(this.#hide);
       this.resume();
       if (this.state === 'waiting' || (this.#ws && Date.now() - this.heardAt > this.life.dead)) this.reconnect();
     };
     listen(document, 'visibilitychange', () => {
-      if (!document.hidden) return back();
-      this.#hide = setTimeout(() => this.suspend(), this.life.hidden);
+      this.#rest();
+      if (!document.hidden) back();
     });
     listen(window, 'pageshow', (e) => e.persisted && this.reconnect());
     listen(window, 'online', () => this.reconnect());

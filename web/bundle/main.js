@@ -1,1 +1,1 @@
-import"./chunk-UEC2PTIY.js";
+import"./chunk-2XQ46XEA.js";

@@ -6,6 +6,7 @@ import { loadavg } from 'node:os';
 import { chromium } from 'playwright-core';
 import { amongMany, many } from './browser/crowd.mjs';
 import { browserPath, demo, flags, logIn } from './browser/harness.mjs';
+import { hidden } from './hidden.mjs';
 
 const d = await demo();
 const server = await chromium.launchServer({ executablePath: browserPath, args: flags });
@@ -161,20 +162,13 @@ for (let n = 0; n < minutes; n++) {
   curve.push(await heap());
 }
 say(`heap, minute by minute for ${minutes} min`, `${curve.map((mb) => mb.toFixed(2)).join(' ')} MB`);
-const other = await context.newPage(); // headless, the first page is not hidden by this one; it is told that it is
-await other.goto('about:blank');
-await p.evaluate(() => { Object.defineProperty(document, 'hidden', { value: true, configurable: true }); document.dispatchEvent(new Event('visibilitychange')); });
-await p.waitForSelector('.pill[data-state=suspended]', { timeout: 120_000, state: 'attached' });
-await p.waitForTimeout(5000);
-await cdp.send('Performance.enable');
-const busyFor = async () => (await cdp.send('Performance.getMetrics')).metrics.find((/** @type {any} */ m) => m.name === 'TaskDuration')?.value ?? NaN;
-const began = await busyFor(), hidden = await load(20000), tasks = await busyFor() - began;
-await p.close();
-await other.waitForTimeout(5000);
-say('hidden for a minute', `the page ${(tasks / 20 * 100).toFixed(2)} % of a core, all processes of the browser ${hidden}; with an empty page instead ${await load(20000)}`);
+await context.close();
+for (const { what, seconds, page, all, heard } of await hidden(d.url, d.user('user', 2), { portfolio: feed.id }, 60)) {
+  const share = (/** @type {number} */ ms) => `${(ms / seconds / 10).toFixed(1)} % (${(ms / seconds * 60).toFixed(0)} ms a minute)`;
+  say(what, `the page ${share(page)}, all processes of the browser ${share(all)}, ${heard} messages in ${seconds} s`);
+}
 say('the feed', feed.rate());
 await feed.stop();
-await context.close();
 const crowded = await (await b.newContext({ viewport: { width: 1360, height: 900 } })).newPage();
 crowded.setDefaultTimeout(120_000);
 const { took, longTasks } = await amongMany(crowded, d);

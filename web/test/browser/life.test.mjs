@@ -83,14 +83,22 @@ test('the laptop slept for an hour: another socket at once, though nobody closed
   quiet(p);
 });
 
-test('hidden for a minute: the feed rests and nothing wakes the page; shown again, it is live', async () => {
-  const p = await page(await b.newContext(modes.light));
-  let heard = 0;
-  /** @type {string[]} */ const said = [];
+/** Whether anybody looks at the page, as its browser would say it. @param {import('playwright-core').Page} p @param {boolean} hidden */
+const hide = (p, hidden) => p.evaluate((h) => {
+  Object.defineProperty(document, 'hidden', { value: h, configurable: true });
+  document.dispatchEvent(new Event('visibilitychange'));
+}, hidden);
+
+test('hidden: nothing but heartbeats comes and nothing ticks faster; also after its socket came back; shown again, it is live', async () => {
+  const p = await page(await b.newContext(modes.light)), beside = await page(await b.newContext(modes.light));
+  /** @type {string[]} */ const heard = [];
+  /** @type {{page:import('playwright-core').WebSocketRoute, server:import('playwright-core').WebSocketRoute}[]} */ const sockets = [];
+  let suspends = 0;
   await p.routeWebSocket(/\/ws$/, (ws) => {
     const server = ws.connectToServer();
-    ws.onMessage((m) => { said.push(String(m)); server.send(m); });
-    server.onMessage((m) => { heard++; ws.send(m); });
+    sockets.push({ page: ws, server });
+    ws.onMessage((m) => { suspends += Number(JSON.parse(String(m)).type === 'suspend'); server.send(m); });
+    server.onMessage((m) => { heard.push(...String(m).split('\n').map((line) => JSON.parse(line).type)); ws.send(m); });
   });
   await p.clock.install();
   await p.addInitScript(() => { // what still ticks, by its period
@@ -101,27 +109,53 @@ test('hidden for a minute: the feed rests and nothing wakes the page; shown agai
     });
   });
   await logIn(p, d.url, d.user());
+  await logIn(beside, d.url, d.user());
   await p.clock.resume();
   await p.waitForSelector('.pill[data-state=live]');
-  const show = (/** @type {boolean} */ shown) => p.evaluate((hidden) => {
-    Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
-    document.dispatchEvent(new Event('visibilitychange'));
-  }, !shown);
   const periods = () => p.evaluate(() => [.../** @type {Map<any, number>} */ (/** @type {any} */ (globalThis).ticking).values()].sort((x, y) => x - y));
   assert.ok((await periods()).some((ms) => ms < 10000), 'shown, some things tick');
-  await show(false);
-  for (let n = 0; n < 3; n++) {
-    const before = heard;
-    await p.clock.fastForward(21_000);
-    if (n < 2) await until(() => heard > before, 'a message');
-  }
-  await p.waitForSelector('.pill[data-state=suspended]', { state: 'attached' });
-  assert.ok(said.some((m) => JSON.parse(m).type === 'suspend'));
-  assert.deepEqual(await periods(), [10000], 'the look after the line is all that is left');
-  await show(true);
+  const rests = async (/** @type {number} */ nth) => {
+    await p.clock.fastForward(11_000);
+    await until(() => suspends === nth, 'suspend is said');
+    await p.waitForSelector('.pill[data-state=suspended]', { state: 'attached' });
+    assert.deepEqual(await periods(), [20000], 'the look after the line, as often as a heartbeat comes, is all that is left');
+    heard.length = 0;
+    sockets.at(-1)?.server.send('{"id":"test","type":"ping"}');
+    await until(() => heard.includes('pong'), 'the answer, after which comes nothing that was said before suspend');
+    heard.length = 0;
+    for (let n = 0; n < 3; n++) await moves(beside, '.total');
+    assert.deepEqual(heard.filter((t) => t !== 'heartbeat'), [], 'beside it the same figures move, here nothing comes');
+  };
+  await hide(p, true);
+  await rests(1);
+  const before = sockets.length;
+  await sockets[before - 1].page.close({ code: 1012, reason: 'restart' });
+  await until(() => sockets.length > before && heard.includes('welcome'), 'another socket');
+  await rests(2);
+  await hide(p, false);
   await p.waitForSelector('.pill[data-state=live]');
   await moves(p, '.total');
   quiet(p);
+  quiet(beside);
+});
+
+test('revoked while nobody looks: the figures are gone before anybody does', async () => {
+  const p = await page(await b.newContext(modes.light)), admin = await page(await b.newContext(modes.light));
+  await p.clock.install();
+  await logIn(p, d.url, d.user('user', 1));
+  await logIn(admin, d.url, d.user('admin'));
+  await p.clock.resume();
+  await p.waitForSelector('.pill[data-state=live]');
+  const id = await p.evaluate(() => fetch('/api/auth/status').then((r) => r.json()).then((s) => s.session.id));
+  await hide(p, true);
+  await p.clock.fastForward(11_000);
+  await p.waitForSelector('.pill[data-state=suspended]', { state: 'attached' });
+  assert.match((await p.textContent('.total')) ?? '', /\d/);
+  await admin.evaluate((i) => fetch(`/api/admin/sessions/${i}`, { method: 'DELETE', headers: { 'Content-Type': 'application/json' }, body: '{"reason":"a test"}' }), id);
+  await p.waitForSelector('dialog[role=alertdialog]:has-text("Session ended")', { state: 'attached' });
+  assert.equal(await p.locator('.total, [data-row]').count(), 0);
+  quiet(p);
+  quiet(admin);
 });
 
 test('another build on the server is said, and loaded only when the reader wants it', async () => {

@@ -243,6 +243,26 @@ test('suspend and resume are said once each', async () => {
   c.close();
 });
 
+test('a hidden page rests: also one that was opened behind another, and again when its socket comes back', async (t) => {
+  const [page, window] = [Object.assign(new EventTarget(), { hidden: true }), new EventTarget()];
+  Object.assign(globalThis, { document: page, window });
+  t.after(() => { Reflect.deleteProperty(globalThis, 'document'); Reflect.deleteProperty(globalThis, 'window'); });
+  const c = await live();
+  await pass(10_000);
+  assert.equal(c.state, 'suspended');
+  FakeSocket.last.drops(1012);
+  await pass(5000);
+  FakeSocket.last.welcomes();
+  assert.equal(c.state, 'live');
+  await pass(10_000);
+  assert.equal(c.state, 'suspended');
+  page.hidden = false;
+  page.dispatchEvent(new Event('visibilitychange'));
+  assert.equal(c.state, 'live');
+  assert.deepEqual(FakeSocket.last.sent.map((m) => m.type).filter((k) => k !== 'ping'), ['suspend', 'resume']);
+  c.close();
+});
+
 test('unknown message types and fields are ignored', async () => {
   const c = await live();
   FakeSocket.last.says({ type: 'from_the_future', x: 1 });
