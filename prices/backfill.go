@@ -74,22 +74,26 @@ func (s *Service) Backfill(ctx context.Context, r PastRequest, tell func(PastRes
 }
 
 // BackfillFile writes the days that a CSV file has: a header with date and close (or price), and symbol, open, high and low
-// where it knows them. fallback is the symbol of a file that has none. Interval, Symbols, From and To choose among them.
-func (s *Service) BackfillFile(ctx context.Context, path, fallback string, r PastRequest, tell func(PastResult)) error {
-	content, err := readAtMost(path, 64<<20)
+// where it knows them. whose is the symbol of a file that has none. Interval, Symbols, From and To choose among them.
+func (s *Service) BackfillFile(ctx context.Context, path, whose string, r PastRequest, tell func(PastResult)) error {
+	if r.Interval != "1d" {
+		return fmt.Errorf("a file has days: %s is not possible", r.Interval)
+	}
+	day, err := r.span(time.Now())
 	if err != nil {
 		return err
 	}
-	symbol, err := ParseSymbol(fallback)
-	if err != nil && fallback != "" {
+	content, err := readAtMost(path, maxFile)
+	if err != nil {
+		return err
+	}
+	symbol, err := ParseSymbol(whose)
+	if err != nil && whose != "" {
 		return err
 	}
 	series, err := readBars(bytes.NewReader(content), symbol)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
-	}
-	if r.Interval != "1d" {
-		return fmt.Errorf("a file has days: %s is not possible", r.Interval)
 	}
 	if err := s.load(ctx); err != nil {
 		return err
@@ -98,7 +102,6 @@ func (s *Service) BackfillFile(ctx context.Context, path, fallback string, r Pas
 	if err != nil {
 		return err
 	}
-	day, _ := spanOf("1d")
 	for _, symbol := range symbols {
 		candles, closes := days(symbol, series[symbol], r.From, r.To)
 		i, _ := s.Book.Instrument(symbol)

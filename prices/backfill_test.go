@@ -189,6 +189,14 @@ func TestABackfillThatCannotBeIsRefusedWithWhatIsWrong(t *testing.T) {
 			t.Errorf("%q: %v", symbol, err)
 		}
 	}
+	for want, wrong := range map[string]prices.PastRequest{
+		"is not before":   with(func(r *prices.PastRequest) { r.To = r.From.AddDate(0, 0, -1) }),
+		"is not possible": with(func(r *prices.PastRequest) { r.Interval = "1h" }),
+	} {
+		if err := s.BackfillFile(t.Context(), file, "ACME", wrong, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v", wrong, err)
+		}
+	}
 	var i prices.Instrument
 	ask(t, serve(t, s), "PUT", "/api/instruments/ACME", `{"currency":"USD"}`, &i)
 	for _, written := range []int{2, 0} {

@@ -139,14 +139,13 @@ func FuzzReadBars(f *testing.F) {
 	f.Add("symbol,date,price\nMSFT,Jan 1 2000,39.81\nMSFT,Feb 1 2000,36.35\n")
 	f.Add("date,price\n2000-01-03,1e999999999\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		series, err := readBars(strings.NewReader(text), "X")
-		if err != nil {
-			return
-		}
-		for s, bars := range series {
-			for _, b := range bars {
-				if b.close.Sign() <= 0 || b.open.Sign() <= 0 || !b.from.Before(b.until) {
-					t.Fatalf("%s: %+v", s, b)
+		for _, whose := range []Symbol{"X", ""} { // without and with a column symbol
+			series, _ := readBars(strings.NewReader(text), whose)
+			for s, bars := range series {
+				for _, b := range bars {
+					if b.close.Sign() <= 0 || b.open.Sign() <= 0 || !b.from.Before(b.until) {
+						t.Fatalf("%s: %+v", s, b)
+					}
 				}
 			}
 		}

@@ -13,16 +13,16 @@ import (
 )
 
 // readBars reads daily or monthly bars from CSV with a header: date, open, high, low, close for one
-// instrument, or symbol, date, price. A price alone is the close of its period; the open is the close
-// before. Further columns are not needed.
-func readBars(r io.Reader, fallback Symbol) (map[Symbol][]bar, error) {
+// instrument, which is whose, or symbol, date, price. A price alone is the close of its period; the open
+// is the close before. Further columns are not needed.
+func readBars(r io.Reader, whose Symbol) (map[Symbol][]bar, error) {
 	file := csv.NewReader(r)
 	file.ReuseRecord = true
 	header, err := file.Read()
 	if err != nil {
 		return nil, fmt.Errorf("no header: %w", err)
 	}
-	columns, err := barColumns(header, fallback)
+	columns, err := findColumns(header, whose)
 	if err != nil {
 		return nil, err
 	}
@@ -50,28 +50,30 @@ func readBars(r io.Reader, fallback Symbol) (map[Symbol][]bar, error) {
 	return all, nil
 }
 
-// barColumns are where a file keeps what; -1: nowhere.
+// columns are where a file keeps what; -1: nowhere.
 type columns struct {
 	symbol, date, open, high, low, close int
-	fallback                             Symbol
+	whose                                Symbol // of all rows, where there is no column symbol
 }
 
-func barColumns(header []string, fallback Symbol) (columns, error) {
+func findColumns(header []string, whose Symbol) (columns, error) {
 	find := func(names ...string) int {
 		return slices.IndexFunc(header, func(h string) bool { return slices.Contains(names, strings.ToLower(strings.TrimSpace(h))) })
 	}
-	c := columns{find("symbol"), find("date"), find("open"), find("high"), find("low"), find("close", "price"), fallback}
+	c := columns{find("symbol"), find("date"), find("open"), find("high"), find("low"), find("close", "price"), whose}
 	switch {
 	case c.date < 0 || c.close < 0:
 		return c, errors.New("the header needs the columns date and close (or price)")
-	case c.symbol < 0 && fallback == "":
-		return c, errors.New("no column symbol: add ?symbol=NAME")
+	case c.symbol < 0 && whose == "":
+		return c, errors.New("no column symbol: say whose prices these are, with replay:FILE?symbol=NAME or backfill FILE --symbol NAME")
+	case c.symbol >= 0 && whose != "":
+		return c, fmt.Errorf("the column symbol says whose prices these are, and so does %s: leave that away", whose)
 	}
 	return c, nil
 }
 
 func (c columns) bar(row []string) (Symbol, bar, error) {
-	s := c.fallback
+	s := c.whose
 	var b bar
 	var err error
 	if c.symbol >= 0 {

@@ -27,18 +27,25 @@ func TestPriceFeedsIsReadFromTheEnvironment(t *testing.T) {
 
 func TestAWrongPriceFeedsSaysWhatIsWrong(t *testing.T) {
 	for value, want := range map[string]string{
-		"":                          "no feed is named",
-		"sim,coinbse":               `"coinbse" is not a feed: there are`,
-		"sim,sim":                   "sim is there twice",
-		"sim?sed=1":                 `"sed" is not an option`,
-		"sim?rate=0":                "rate=0 is not a number above 0",
-		"sim?rate=NaN":              "rate=NaN is not a number above 0",
-		"sim?symbols=BTC-USD+NOPE":  "NOPE is not simulated",
-		"sim:file":                  "sim takes options only",
-		"replay":                    "say what to replay",
-		"replay:/no/such.csv":       "no such file",
-		"replay:config_test.go":     "the header needs the columns",
-		"replay:market?symbol=a%20": "",
+		"":                         "no feed is named",
+		"sim,coinbse":              `"coinbse" is not a feed: there are`,
+		"sim,sim":                  "sim is there twice",
+		"sim?sed=1":                `"sed" is not an option`,
+		"sim?rate=0":               "rate=0 is not a number above 0",
+		"sim?rate=NaN":             "rate=NaN is not a number above 0",
+		"sim?symbols=BTC-USD+NOPE": "NOPE is not simulated",
+		"sim:file":                 "sim takes options only",
+		"replay":                   "say what to replay",
+		"replay:/no/such.csv":      "no such file",
+		"replay:config_test.go":    "the header needs the columns",
+		"replay:market?symbol=SPX": `"symbol" is not an option`,
+		"replay:x.jsonl?rate=2":    `"rate" is not an option`,
+
+		"replay:market/sp500-daily-2000-2020.csv":                 "no column symbol",
+		"replay:market/sp500-daily-2000-2020.csv?symbol=a%20":     "",
+		"replay:market/sp500-daily-2000-2020.csv?symbol=SPX+ES":   "symbol is one symbol, not 2",
+		"replay:market/stocks-monthly-2000-2010.csv?symbol=AAPL":  "leave that away",
+		"replay:market/stocks-monthly-2000-2010.csv?symbol=NO%2F": "symbol",
 	} {
 		var list FeedList
 		err := list.UnmarshalText([]byte(value))

@@ -72,6 +72,15 @@ func (o *options) symbols(name string) []Symbol {
 	return all
 }
 
+// symbol is one symbol; "": not given.
+func (o *options) symbol(name string) Symbol {
+	all := o.symbols(name)
+	if len(all) > 1 {
+		o.refuse("%s is one symbol, not %d", name, len(all))
+	}
+	return append(all, "")[0]
+}
+
 func (o *options) err() error {
 	for name := range o.left {
 		o.refuse("%q is not an option here", name)

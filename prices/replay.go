@@ -25,36 +25,32 @@ var dataSets = map[string][]string{
 	"sp500":  {"sp500-daily-2000-2020.csv"},
 }
 
-// newReplay is the feed "replay:NAME" or "replay:FILE", with ?seed=1&rate=1&speed=1&symbol=NAME: NAME
-// is an embedded set of real bars (market, stocks, sp500), FILE a CSV of bars or a recording (.jsonl).
+// embeddedSymbol is whose prices an embedded file has that has no column for it.
+var embeddedSymbol = map[string]Symbol{"sp500-daily-2000-2020.csv": "SPX"}
+
+// newReplay is the feed "replay:NAME" or "replay:FILE", with ?seed=1&rate=1&speed=1: NAME is an embedded set of real
+// bars (market, stocks, sp500), FILE a CSV of bars, whose they are with &symbol=NAME where it has no such column, or a
+// recording (.jsonl), which takes only speed.
 func newReplay(what string, values url.Values, now time.Time) (Feed, error) {
 	o := readOptions(values)
-	p := &player{name: "replay", speed: o.number("speed", 1, 1e6), rate: o.number("rate", 1, 1000)}
-	seed, fallback := o.seed(), o.symbols("symbol")
+	speed := o.number("speed", 1, 1e6)
+	if strings.HasSuffix(what, ".jsonl") {
+		return newRecording(what, speed, o.err())
+	}
+	p := &player{name: "replay", speed: speed, rate: o.number("rate", 1, 1000)}
+	seed, whose := o.seed(), Symbol("")
+	if _, embedded := dataSets[what]; !embedded {
+		whose = o.symbol("symbol")
+	}
 	if err := o.err(); err != nil {
 		return nil, err
 	}
-	if len(fallback) == 0 {
-		fallback = []Symbol{""}
-	}
-	files, err := barFiles(what)
+	files, err := barFiles(what, whose)
 	if err != nil {
 		return nil, err
 	}
-	if strings.HasSuffix(what, ".jsonl") {
-		r, err := readRecording(files[0].content)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", files[0].name, err)
-		}
-		r.name, r.speed = p.name, p.speed
-		return r, nil
-	}
 	for _, f := range files {
-		symbol := fallback[0]
-		if f.name == "sp500-daily-2000-2020.csv" {
-			symbol = "SPX"
-		}
-		series, err := readBars(bytes.NewReader(f.content), symbol)
+		series, err := readBars(bytes.NewReader(f.content), f.whose)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", f.name, err)
 		}
@@ -66,12 +62,32 @@ func newReplay(what string, values url.Values, now time.Time) (Feed, error) {
 	return p, nil
 }
 
+// newRecording is a feed that plays a file of Record's. wrong is what is wrong with its options.
+func newRecording(path string, speed float64, wrong error) (Feed, error) {
+	if wrong != nil {
+		return nil, wrong
+	}
+	content, err := readAtMost(path, maxFile)
+	if err != nil {
+		return nil, err
+	}
+	r, err := readRecording(content)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Base(path), err)
+	}
+	r.name, r.speed = "replay", speed
+	return r, nil
+}
+
+// barFile is a CSV of bars.
 type barFile struct {
 	name    string
 	content []byte
+	whose   Symbol // the prices are, where no column says it
 }
 
-func barFiles(what string) ([]barFile, error) {
+// barFiles are an embedded set's, or the one that what names.
+func barFiles(what string, whose Symbol) ([]barFile, error) {
 	if what == "" {
 		return nil, fmt.Errorf("say what to replay: replay:market, replay:stocks, replay:sp500 or replay:FILE")
 	}
@@ -81,14 +97,17 @@ func barFiles(what string) ([]barFile, error) {
 		if err != nil {
 			return nil, err
 		}
-		files = append(files, barFile{name, content})
+		files = append(files, barFile{name, content, embeddedSymbol[name]})
 	}
 	if files != nil {
 		return files, nil
 	}
-	content, err := readAtMost(what, 64<<20)
-	return []barFile{{filepath.Base(what), content}}, err
+	content, err := readAtMost(what, maxFile)
+	return []barFile{{filepath.Base(what), content, whose}}, err
 }
+
+// maxFile bounds what is read of a file that somebody names.
+const maxFile = 64 << 20
 
 func readAtMost(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)

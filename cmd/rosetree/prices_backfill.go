@@ -52,6 +52,10 @@ Kraken answers no more than the newest 720 candles of an interval.`,
 }
 
 func (b *backfill) run(cmd *cobra.Command, source string) (err error) {
+	file := strings.HasSuffix(source, ".csv")
+	if b.symbol != "" && !file {
+		return errors.New("--symbol says whose prices a CSV file has; name the symbols of an exchange behind it, as in backfill coinbase BTC-USD")
+	}
 	now := time.Now()
 	if b.From, err = dayFlag("from", b.from, prices.PastFrom(b.Interval, now)); err != nil {
 		return err
@@ -59,7 +63,7 @@ func (b *backfill) run(cmd *cobra.Command, source string) (err error) {
 	if b.To, err = dayFlag("to", b.to, now); err != nil {
 		return err
 	}
-	cfg, file := prices.Config{}, strings.HasSuffix(source, ".csv")
+	var cfg prices.Config
 	if !file {
 		if cfg, err = feedSettings(source, os.Environ()); err != nil {
 			return err

@@ -99,4 +99,7 @@ func TestThePastIsFilledInByACommandBesideARunningServer(t *testing.T) {
 			t.Errorf("%v: exit code %d, not %d", wrong, code, want)
 		}
 	}
+	if _, err := (operated{t: t}).try("", "prices", "backfill", "coinbase", "--symbol", "BTC-USD"); err == nil || !strings.Contains(err.Error(), "--symbol") {
+		t.Errorf("an exchange and --symbol: %v", err)
+	}
 }
