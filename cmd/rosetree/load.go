@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 )
 
@@ -22,6 +23,7 @@ type loadOptions struct {
 	URL          string
 	MetricsURL   string
 	RedisURL     string
+	redis        *redis.Options // what RedisURL says; nil: nothing
 	Accounts     []string
 	Users        int
 	Sessions     int
@@ -79,7 +81,7 @@ func newLoad() *cobra.Command {
 			"\nLog-ins come from --account (an admin among them delivers prices and revokes). With LEGACY_JWT_SECRET in the\nenvironment, as the server has it, many sessions are made without a password each.",
 		ValidArgs: names,
 		Args: cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs, func(cmd *cobra.Command, args []string) error {
-			return o.complete(cmd, loadScenarios[args[0]])
+			return o.complete(cmd, args[0])
 		}),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runLoad(cmd.Context(), args[0], loadScenarios[args[0]], *o)
@@ -112,10 +114,18 @@ func (o *loadOptions) flags(cmd *cobra.Command) {
 	f.BoolVar(&o.JSON, "json", false, "print the report as JSON")
 }
 
+// loadFlagOf is the one scenario that a flag is for.
+var loadFlagOf = map[string]string{"redis": "revoke", "mass": "revoke", "stalled": "slow-readers"}
+
 // complete fills in what the scenario wants by default and refuses what would hurt.
-func (o *loadOptions) complete(cmd *cobra.Command, s loadScenario) error {
+func (o *loadOptions) complete(cmd *cobra.Command, scenario string) error {
+	for flag, only := range loadFlagOf {
+		if cmd.Flags().Changed(flag) && scenario != only {
+			return fmt.Errorf("--%s is for the scenario %s", flag, only)
+		}
+	}
 	given := *o
-	s.defaults(o)
+	loadScenarios[scenario].defaults(o)
 	for flag, restore := range map[string]func(){
 		"sockets": func() { o.Sockets = given.Sockets }, "symbols": func() { o.Symbols = given.Symbols }, "of": func() { o.Of = given.Of },
 		"ticks": func() { o.Ticks = given.Ticks }, "rate": func() { o.Rate = given.Rate }, "count": func() { o.Count = given.Count }} {
@@ -144,6 +154,11 @@ func (o *loadOptions) complete(cmd *cobra.Command, s loadScenario) error {
 		return errors.New("a count, a rate or a time below 0 cannot be played")
 	case o.Symbols > o.Of:
 		return fmt.Errorf("%d symbols for each socket, but --of is %d", o.Symbols, o.Of)
+	}
+	if o.RedisURL != "" {
+		if o.redis, err = redis.ParseURL(o.RedisURL); err != nil { // which may hold a password, and the error repeats it
+			return errors.New("--redis is not of the form redis://:PASSWORD@HOST:PORT/0")
+		}
 	}
 	for _, a := range o.Accounts {
 		if email, password, ok := strings.Cut(a, ":"); !ok || email == "" || password == "" {

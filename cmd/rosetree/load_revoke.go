@@ -29,6 +29,10 @@ func loadRevoke(ctx context.Context, w *loadWorld) error {
 			return w.stillSymbols()
 		}
 	}
+	if w.o.redis != nil {
+		w.redis = redis.NewClient(w.o.redis)
+		defer w.redis.Close()
+	}
 	counts, sockets, err := w.prepare(ctx, w.o.Sockets, subscribe)
 	if err != nil {
 		return err
@@ -65,14 +69,10 @@ func (w *loadWorld) revokeSingly(ctx context.Context, victims []*loadSocket) err
 	if len(victims) == 0 {
 		return nil
 	}
-	end, err := w.revoker(ctx)
-	if err != nil {
-		return err
-	}
 	took, wrong := &spread{}, 0
 	for i, s := range victims {
 		began := time.Now()
-		if err := end(s.session); err != nil {
+		if err := w.endOne(ctx, s.session); err != nil {
 			return fmt.Errorf("revoke: %w", err)
 		}
 		select {
@@ -94,25 +94,16 @@ func (w *loadWorld) revokeSingly(ctx context.Context, victims []*loadSocket) err
 	return nil
 }
 
-// revoker is how a session is ended: by hand in Redis where its address is given, else by an admin.
-func (w *loadWorld) revoker(ctx context.Context) (func(*loadSession) error, error) {
-	if w.o.RedisURL == "" {
-		return func(s *loadSession) error {
-			return w.ask(ctx, http.MethodDelete, "/api/admin/sessions/"+s.id, w.admin.token, map[string]string{"reason": "load test"}, nil)
-		}, nil
+// endOne ends a session: by hand in Redis where its address is given, else by an admin.
+func (w *loadWorld) endOne(ctx context.Context, s *loadSession) error {
+	if w.redis == nil {
+		return w.ask(ctx, http.MethodDelete, "/api/admin/sessions/"+s.id, w.admin.token, map[string]string{"reason": "load test"}, nil)
 	}
-	o, err := redis.ParseURL(w.o.RedisURL)
-	if err != nil {
-		return nil, err
+	n, err := w.redis.Del(ctx, sessionKeyOf(s)).Result()
+	if err == nil && n == 0 {
+		err = errors.New("Redis does not hold session " + s.id)
 	}
-	rdb := redis.NewClient(o)
-	return func(s *loadSession) error {
-		n, err := rdb.Del(ctx, sessionKeyOf(s)).Result()
-		if err == nil && n == 0 {
-			err = errors.New("Redis does not hold session " + s.id)
-		}
-		return err
-	}, nil
+	return err
 }
 
 func sessionKeyOf(s *loadSession) string { return "rt:s:{" + s.id[:12] + "}" + s.id[12:] }
@@ -155,7 +146,7 @@ func (w *loadWorld) revokeAll(ctx context.Context, witness *loadUser, victims []
 
 // endEveryone is one request for each user, or one pipeline where sessions are deleted in Redis.
 func (w *loadWorld) endEveryone(ctx context.Context, witness *loadUser, open []*loadSocket) error {
-	if w.o.RedisURL == "" {
+	if w.redis == nil {
 		var asking errgroup.Group
 		for _, u := range w.users {
 			if u == witness {
@@ -167,15 +158,11 @@ func (w *loadWorld) endEveryone(ctx context.Context, witness *loadUser, open []*
 		}
 		return asking.Wait()
 	}
-	o, err := redis.ParseURL(w.o.RedisURL)
-	if err != nil {
-		return err
-	}
-	pipe := redis.NewClient(o).Pipeline()
+	pipe := w.redis.Pipeline()
 	for _, s := range open {
 		pipe.Del(ctx, sessionKeyOf(s.session))
 	}
-	_, err = pipe.Exec(ctx)
+	_, err := pipe.Exec(ctx)
 	return err
 }
 

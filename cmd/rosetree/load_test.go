@@ -50,6 +50,8 @@ func TestLoadIsRefusedWhereItWouldHurtOthers(t *testing.T) {
 		{"load", "fanout", "--account", "a:b", "--symbols", "-1"},
 		{"load", "revoke", "--account", "a:b", "--count", "-1"},
 		{"load", "slow-readers", "--account", "a:b", "--stalled", "-1"},
+		{"load", "revoke", "--account", "a:b", "--redis", "http://127.0.0.1"},
+		{"load", "idle", "--account", "a:b", "--redis", "redis://127.0.0.1"},
 	} {
 		if code := run(context.Background(), args); code != 2 {
 			t.Errorf("%v: exit code %d, want 2", args, code)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -26,6 +27,7 @@ type loadWorld struct {
 	report  *loadReport
 	address string // host:port
 	http    *http.Client
+	redis   *redis.Client // deletes sessions by hand; nil: an admin revokes them
 	users   []*loadUser
 	admin   *loadSession // nil where no account is an admin's or a feed's
 	still   int          // symbols beyond those that tick: known, and their price stands still
