@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"os"
+	"regexp"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
 // What lives in a server of many quiet sockets are the sockets, and with Go's default the heap may grow to twice
@@ -58,6 +61,9 @@ func makeRoom(ctx context.Context) error {
 		}
 	}
 }
+
+// liveHeap adds to the metrics what the last collection found alive: resident memory goes up and down with garbage, and with its room.
+var liveHeap = collectors.GoRuntimeMetricsRule{Matcher: regexp.MustCompile("^/gc/heap/live:bytes$")}
 
 // heap is what the last collection had to look at (the heap that it found alive, and the stacks), and all that was ever allocated.
 func heap() (live, allocated uint64) {

@@ -147,7 +147,7 @@ func (w *loadWorld) watchAges(ctx context.Context, counts *loadCounts, into *spr
 
 // besideStalled does the same beside sockets that do not read, and notes what those take of memory.
 func (w *loadWorld) besideStalled(ctx context.Context, counts *loadCounts, into *spread) error {
-	rss, kernel := w.metric(ctx, "process_resident_memory_bytes"), kernelTCPBytes()
+	live, kernel := w.living(ctx), kernelTCPBytes()
 	stalled := make([]*loadSocket, w.o.Stalled)
 	defer func() {
 		for _, s := range stalled {
@@ -169,9 +169,15 @@ func (w *loadWorld) besideStalled(ctx context.Context, counts *loadCounts, into 
 		return err
 	}
 	each := func(bytes float64) float64 { return bytes / 1e3 / float64(max(w.o.Stalled, 1)) }
-	w.report.most("rss_kb_per_stalled", each(w.metric(ctx, "process_resident_memory_bytes")-rss))
+	w.report.most("living_kb_per_stalled", each(w.living(ctx)-live))
 	w.report.most("kernel_kb_per_stalled_both_ends", each(kernelTCPBytes()-kernel))
 	return nil
+}
+
+// living is what the server's heap holds besides garbage, with the stacks. Resident memory would drown a hundred sockets: it
+// moves by as much with the collector's room.
+func (w *loadWorld) living(ctx context.Context) float64 {
+	return w.metric(ctx, "go_gc_heap_live_bytes") + w.metric(ctx, "go_memstats_stack_inuse_bytes")
 }
 
 // stall opens a socket that subscribes to everything and never reads.
