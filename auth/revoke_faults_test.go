@@ -1,8 +1,10 @@
 package auth
 
 import (
+	"context"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -206,6 +208,54 @@ func revokeWithoutDatabase(t *testing.T, fault func(*devstack.Link)) {
 	s.one.within(10*time.Second, "the revocation to become durable", func() bool { return rowsAbout(t, db, all[3].Session) > 0 })
 	if n, m := s.one.count(), s.two.count(); n != 1 || m != 1 {
 		t.Errorf("%d and %d sessions were closed, one was revoked", n, m)
+	}
+}
+
+// PostgreSQL loses the connection on which a group of revocations is being written, before and after other groups. Each holds at once, and
+// in the end the ledger and the audit log have each of them once.
+func TestR18_AGroupOfRevocationsLosesItsConnection(t *testing.T) {
+	env := devstack.Test(t)
+	d := env.Database(t, migrate)
+	s := newRevokeEnv(t, env.Redis(t), d, "one")
+	all := principals(t, s.admin, 3*recordWriters+recordGroup)
+	s.live()
+	s.watchAll(all)
+	owner, err := pgx.Connect(t.Context(), d.OwnerURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { owner.Close(context.Background()) })
+	count := func(sql string) (n int) {
+		t.Helper()
+		if err := owner.QueryRow(t.Context(), sql).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	count(`SELECT count(pg_advisory_lock(hashtextextended('rosetree.audit', 0)))`) // whoever writes stops at the audit log's chain
+	at := time.Now()
+	var revoked sync.WaitGroup
+	for _, p := range all {
+		revoked.Go(func() { s.revoke(Target{Kind: KindSession, Session: p.Session}) })
+	}
+	killed := 0
+	s.within(5*time.Second, "writers to be waiting and to be killed", func() bool {
+		killed += count(`SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()`)
+		return killed >= recordWriters
+	})
+	count(`SELECT count(pg_advisory_unlock(hashtextextended('rosetree.audit', 0)))`)
+	for _, p := range all {
+		s.closed(p.Session, at, 10*time.Second)
+	}
+	revoked.Wait()
+	s.within(20*time.Second, "every revocation to be durable", func() bool {
+		return count(`SELECT count(DISTINCT subject) FROM app.revocations`) == len(all)
+	})
+	if rows, lines := count(`SELECT count(*) FROM app.revocations`), count(`SELECT count(*) FROM app.audit`); rows != len(all) || lines != len(all) {
+		t.Errorf("%d rows in the ledger and %d lines in the audit log of %d revocations", rows, lines, len(all))
+	}
+	if broken := count(`SELECT coalesce(app.audit_break(), 0)`); broken != 0 {
+		t.Errorf("the audit log's chain is broken at %d", broken)
 	}
 }
 
