@@ -1,1 +1,1 @@
-import"./chunk-2XQ46XEA.js";
+import"./chunk-I6GBACWP.js";

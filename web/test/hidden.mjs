@@ -60,7 +60,7 @@ export async function hidden(url, user, settings, seconds) {
     const { sessionId } = await b.say('Target.attachToTarget', { targetId, flatten: true });
     const run = async (/** @type {string} */ expression) => (await b.say('Runtime.evaluate', { expression, awaitPromise: true, returnByValue: true }, sessionId)).result.value;
     const until = async (/** @type {string} */ holds) => { for (const end = Date.now() + 120_000; !(await run(holds)); await later(500)) if (Date.now() > end) throw new Error(`in vain: ${holds}`); };
-    const tasks = async () => (await b.say('Performance.getMetrics', {}, sessionId)).metrics.find((/** @type {any} */ m) => m.name === 'TaskDuration').value * 1000;
+    const tasks = async () => (await b.say('Performance.getMetrics', {}, sessionId)).metrics.find((/** @type {any} */ m) => m.name === 'ThreadTime').value * 1000;
     const watch = async (/** @type {string} */ what, ms = seconds * 1000) => {
       const [all, page, heard] = [spent(b.pid), await tasks(), await run('globalThis.heard ?? 0')];
       await later(ms);

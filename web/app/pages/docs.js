@@ -5,7 +5,7 @@ const socket = (/** @type {string} */ s) => html`<pre tabindex="0"><code>${s}</c
 /** The protocol, for who writes a client. */
 export default function Docs() {
   useEffect(() => { document.title = 'Documentation · Rosetree'; }, []);
-  return html`<div class="pagehead"><h1>Documentation</h1><a class="btn" href="/openapi.yaml" download>openapi.yaml</a><a class="btn" href="/asyncapi.yaml" download>asyncapi.yaml</a><a class="btn" href="/rosetree.js" download>rosetree.js</a></div>
+  return html`<div class="pagehead"><h1>Documentation</h1><a class="btn slim" href="/openapi.yaml" download>openapi.yaml</a><a class="btn slim" href="/asyncapi.yaml" download>asyncapi.yaml</a><a class="btn slim" href="/rosetree.js" download>rosetree.js</a></div>
   <article class="card pad prose">
     <p>Rosetree is one HTTP API and one WebSocket. What HTTP can do, the socket's <code>call</code> can do too, under the operation's name. Money, prices and quantities are decimal strings, never floats; what is not known is <code>null</code>, never 0.</p>
     <h2>With the client library</h2>

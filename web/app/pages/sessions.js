@@ -44,7 +44,7 @@ export default function Sessions() {
         <dt>Last seen</dt><dd>${ago(s.last_seen_at)}</dd><dt>Open windows</dt><dd>${s.sockets ?? 0}</dd><dt>Ends</dt><dd>${time(s.expires_at)}</dd></dl>
       <div class="row"><span class="grow"></span>${s.current ? html`<button type="button" class="btn slim" onClick=${logOut}>Log out</button>`
         : html`<button type="button" class="btn slim danger" onClick=${() => end(`/api/auth/sessions/${s.id}`, `${s.device?.name || 'The session'} was signed out`)}>Sign out</button>`}</div></li>`)}</ul>
-    ${past.length > 0 && html`<section class="card" aria-labelledby="past"><header><h2 id="past">Recently ended</h2></header><div class="scroll"><table><thead><tr><th scope="col">Device</th><th scope="col" class="wide">Address</th><th scope="col">Ended</th><th scope="col">Why</th></tr></thead>
+    ${past.length > 0 && html`<section class="card past" aria-labelledby="past"><header><h2 id="past">Recently ended</h2></header><div class="scroll"><table><thead><tr><th scope="col">Device</th><th scope="col" class="wide">Address</th><th scope="col">Ended</th><th scope="col">Why</th></tr></thead>
       <tbody>${past.map((/** @type {any} */ s) => html`<tr key=${s.id}><td>${s.device?.name || 'Unnamed device'}</td><td class="wide">${s.ip || '–'}</td><td>${time(s.ended_at)}</td><td>${why[s.reason ?? s.end_reason] ?? s.reason ?? s.end_reason ?? '–'}${s.by || s.ended_by ? ` by ${names[s.by ?? s.ended_by] ?? s.by ?? s.ended_by}` : ''}</td></tr>`)}</tbody></table></div></section>`}
     ${renaming && html`<${Rename} session=${renaming} close=${() => rename(null)} done=${asked.again} />`}`;
 }

@@ -50,10 +50,12 @@ export async function demo({ data = mkdtempSync(join(tmpdir(), 'rosetree-web-'))
 /** One Chromium with a fresh profile. Contexts of it are separate people. */
 export const browser = () => chromium.launch({ executablePath: browserPath, args: flags });
 
+const phone = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
 export const modes = /** @type {Record<string, import('playwright-core').BrowserContextOptions>} */ ({
   light: { colorScheme: 'light', viewport: { width: 1360, height: 900 } },
   dark: { colorScheme: 'dark', viewport: { width: 1360, height: 900 } },
-  phone: { colorScheme: 'light', viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 },
+  phone: { ...phone, colorScheme: 'light' },
+  'phone-dark': { ...phone, colorScheme: 'dark' },
 });
 
 /** How long a test waits for what it waits for: on a starved machine all of it comes, only late. */

@@ -24,14 +24,17 @@ export function Audit() {
   const by = (/** @type {'actor'|'action'|'subject'} */ name) => html`<input type="search" class="search" placeholder=${name} aria-label=${`Only this ${name}`} onChange=${(/** @type {any} */ e) => setFilter({ ...filter, [name]: e.target.value.trim() })} />`;
   return html`<section class="card audit" aria-labelledby="audit"><header><h2 id="audit">Audit log</h2><span class="grow"></span>${by('actor')}${by('action')}${by('subject')}
       <select class="slim" aria-label="Only this outcome" onChange=${(/** @type {any} */ e) => setFilter({ ...filter, outcome: e.target.value })}><option value="">Any outcome</option><option>ok</option><option>refused</option><option>failed</option></select></header><${Trouble} error=${first.error} />
-    <div class="scroll" tabindex="0"><table><caption class="sr">Audit log, newest first</caption><thead><tr><th scope="col">When</th><th scope="col" class="wide">Who</th><th scope="col">What</th><th scope="col" class="wide">On</th><th scope="col" class="wide">From</th><th scope="col">Outcome</th><th scope="col" class="wide">Detail</th></tr></thead>
-      <tbody>${list.map((e) => html`<tr key=${e.id}><td>${time(e.at, { dateStyle: 'short', timeStyle: 'medium' })}</td><td class="wide">${short(e.actor)}</td><td><code>${e.action}</code><span class="under soft small">${short(e.actor)}${e.subject && e.subject !== e.actor && html` → ${short(e.subject)}`}${e.ip && ` · ${e.ip}`}<br />${said(e.detail)}</span></td><td class="wide">${short(e.subject)}</td><td class="wide">${e.ip || '–'}</td><td><span class=${`tag ${e.outcome === 'ok' ? 'good' : e.outcome === 'failed' ? 'bad' : 'warn'}`}>${e.outcome}</span></td><td class="wide detail small soft">${said(e.detail)}</td></tr>`)}</tbody></table></div>
+    <div class="scroll" tabindex="0"><table><caption class="sr">Audit log, newest first</caption><thead><tr><th scope="col">When</th><th scope="col" class="wide">Who</th><th scope="col">What</th><th scope="col" class="wide">On</th><th scope="col" class="wide">From</th><th scope="col" class="wide">Outcome</th><th scope="col" class="wide">Detail</th></tr></thead>
+      <tbody>${list.map((e) => html`<tr key=${e.id}><td>${time(e.at, { dateStyle: 'short', timeStyle: 'medium' })}</td><td class="wide">${short(e.actor)}</td><td><code>${e.action}</code>${outcome(e, 'under ')}<span class="under soft small">${short(e.actor)}${e.subject && e.subject !== e.actor && html` → ${short(e.subject)}`}${e.ip && ` · ${e.ip}`}<br />${said(e.detail)}</span></td><td class="wide">${short(e.subject)}</td><td class="wide">${e.ip || '–'}</td><td class="wide">${outcome(e)}</td><td class="wide detail small soft">${said(e.detail)}</td></tr>`)}</tbody></table></div>
     ${first.data && !list.length ? html`<p class="empty">Nothing matches.</p>` : null}
     ${next && html`<p class="pad"><button type="button" class="btn" onClick=${more}>Show older</button></p>`}</section>`;
 }
+
+/** @param {any} e @param {string} [where] */
+const outcome = (e, where = '') => html`<span class=${`${where}tag ${e.outcome === 'ok' ? 'good' : e.outcome === 'failed' ? 'bad' : 'warn'}`}>${e.outcome}</span>`;
 
 /** An id is shown by its end, which differs; the whole is in the title. @param {string} id */
 const short = (id) => (id && id.length > 20 ? html`<code title=${id}>…${id.slice(-10)}</code>` : id || '–');
 
 /** @param {any} detail */
-const said = (detail) => (detail && typeof detail === 'object' ? Object.entries(detail).map(([k, v]) => `${k}: ${typeof v === 'object' ? JSON.stringify(v) : v}`).join(', ') : detail ?? '');
+const said = (detail) => (detail && typeof detail === 'object' ? Object.entries(detail).filter(([, v]) => v !== '').map(([k, v]) => `${k}: ${typeof v === 'object' ? JSON.stringify(v) : v}`).join(', ') : detail ?? '');

@@ -1,6 +1,6 @@
 import { Icon, Menu, Trouble, useAsked, whileShown } from '../../ui.js';
 import { get, url } from '../../api.js';
-import { ago, count, time } from '../../format.js';
+import { ago, amount, count, time } from '../../format.js';
 import { client, conn } from '../../live.js';
 import { Receipts, Revoke, sinceClick } from './revoke.js';
 import { html, useEffect, useRef, useState } from '../../vendor/preact.js';
@@ -69,10 +69,10 @@ export function Sessions() {
       <button type="button" class="btn slim danger" onClick=${() => setTarget({ kind: 'all' })}>Revoke all …</button></header>
     <${Trouble} error=${first.error} />
     ${news.newer > 0 && html`<p class="pad row"><button type="button" class="btn slim" onClick=${news.read}>Show ${count(news.newer)} newer</button></p>`}
-    <div class="scroll" tabindex="0"><table><caption class="sr">Live sessions</caption><thead><tr><th scope="col"><span class="sr">Select</span></th><th scope="col">User</th><th scope="col" class="wide">Session</th><th scope="col" class="wide">Path</th><th scope="col" class="wide">Device</th><th scope="col" class="wide">Address</th><th scope="col" class="wide">Since</th><th scope="col" class="num">Sockets</th><th scope="col" class="wide">Last frame</th><th scope="col" class="wide">Last seen</th><th scope="col"><span class="sr">Acts</span></th></tr></thead>
+    <div class="scroll" tabindex="0"><table><caption class="sr">Live sessions</caption><thead><tr><th scope="col"><span class="sr">Select</span></th><th scope="col">User</th><th scope="col" class="wide">Session</th><th scope="col" class="wide">Path</th><th scope="col" class="wide">Device</th><th scope="col" class="wide">Address</th><th scope="col" class="wide">Since</th><th scope="col" class="num wide">Sockets</th><th scope="col" class="wide">Last frame</th><th scope="col" class="wide">Last seen</th><th scope="col"><span class="sr">Acts</span></th></tr></thead>
       <tbody>${list.map((s) => html`<tr key=${s.id} data-session=${s.id} data-row=${s.id} tabindex="-1" class=${gone.has(s.id) ? 'gone' : ''}>
         <td><input type="checkbox" aria-label=${`Select ${who(s)}`} checked=${picked.has(s.id)} disabled=${gone.has(s.id)} onChange=${() => toggle(s.id)} /></td>
-        <td class="user">${who(s)}<span class="under soft small">${s.device?.name || s.ip}, ${ago(s.last_seen_at)}</span></td><td class="wide"><code title=${s.id}>…${String(s.id).slice(-10)}</code></td><td class="wide"><span class="tag">${s.auth ?? s.via ?? 'session'}</span></td><td class="wide">${s.device?.name || '–'}</td><td class="wide">${s.ip || '–'}</td><td class="wide">${time(s.created_at)}</td><td class="num">${gone.has(s.id) ? '0' : count(s.sockets ?? 0)}</td><td class="wide">${s.last_frame_at && !gone.has(s.id) ? ago(s.last_frame_at) : '–'}</td><td class="wide">${ago(s.last_seen_at)}</td>
+        <td class="user">${who(s)}<span class="under soft small">${s.device?.name || s.ip}, ${ago(s.last_seen_at)}<br />${gone.has(s.id) ? 'no socket' : amount(s.sockets ?? 0, 'socket')}</span></td><td class="wide"><code title=${s.id}>…${String(s.id).slice(-10)}</code></td><td class="wide"><span class="tag">${s.auth ?? s.via ?? 'session'}</span></td><td class="wide">${s.device?.name || '–'}</td><td class="wide">${s.ip || '–'}</td><td class="wide">${time(s.created_at)}</td><td class="num wide">${gone.has(s.id) ? '0' : count(s.sockets ?? 0)}</td><td class="wide">${s.last_frame_at && !gone.has(s.id) ? ago(s.last_frame_at) : '–'}</td><td class="wide">${ago(s.last_seen_at)}</td>
         <td class="act">${gone.has(s.id) ? html`<span class="tag bad">ended${gone.get(s.id) ? ` in ${gone.get(s.id)} ms` : ''}</span>` : html`<button type="button" class="btn slim danger" onClick=${() => setTarget({ kind: 'one', sessions: [s] })}>Revoke</button>
           <${Menu} kind="btn quiet icon slim" title=${`More for ${who(s)}`} label=${html`<${Icon} name="down" size="14" />`}><button type="button" onClick=${() => setTarget({ kind: 'user', sessions: [s] })}>Revoke all of this user</button><//>`}</td></tr>`)}</tbody></table></div>
     ${first.data && !list.length ? html`<p class="empty">No session matches.</p>` : null}
