@@ -45,11 +45,15 @@ type Auth struct {
 	exports  chan struct{} // one element for each export that is being made
 	server   string        // this process, for the others
 	news     chan SessionNews
+	counts   *socketCounts
 
 	// CountSockets is how many live sockets a session has on this server. Set before Run, by who holds the sockets.
 	CountSockets SocketCounter
 	// LastFrames is when the sockets of sessions were last heard on this server, of those that have one here. Set with CountSockets.
-	LastFrames func([]string) map[SessionID]time.Time
+	LastFrames func([]SessionID) map[SessionID]time.Time
+	// Followed says whether somebody looks at a session here: of those OnSockets hears, where their sockets change on any server. Set with CountSockets.
+	Followed  func(SessionID, UserID) bool
+	OnSockets func([]SocketNews)
 	// OnSession hears of sessions that begin, are renamed or end, on any server; OnSwitch of every turn of a switch. Both are set
 	// before Run, and must not block.
 	OnSession func(SessionNews)
@@ -75,7 +79,8 @@ func New(cfg Config, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg pr
 	}
 	a := &Auth{cfg: cfg, db: db, rows: db.Service(ServiceAuth), clock: &db.clock, rdb: rdb, log: log, met: newMetrics(reg),
 		keys: newKeyring(secret), where: where, csrf: http.NewCrossOriginProtection(), recent: newWindow(),
-		CountSockets: func(SessionID) int { return 0 }, LastFrames: func([]string) map[SessionID]time.Time { return nil }, OnSession: func(SessionNews) {}, OnSwitch: func(RolloutState) {}}
+		CountSockets: func(SessionID) int { return 0 }, LastFrames: func([]SessionID) map[SessionID]time.Time { return nil },
+		Followed: func(SessionID, UserID) bool { return false }, OnSockets: func([]SocketNews) {}, OnSession: func(SessionNews) {}, OnSwitch: func(RolloutState) {}}
 	reg.MustRegister(newRedisFigures(rdb))
 	a.sessions = &sessions{rdb: rdb, limit: cfg.SessionsPerUser, clock: a.clock}
 	a.hashes = newHashPool(a.met)
@@ -86,6 +91,7 @@ func New(cfg Config, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg pr
 	a.turned = make(chan struct{}, 1)
 	a.people = newPeople(a)
 	a.server, a.news = serverName(), make(chan SessionNews, newsAhead)
+	a.counts = newSocketCounts(a)
 	a.guarded = newWindow()
 	a.guard = newGuard(a.guarded, a.switches, a.server, log, reg)
 	a.shadow = newShadow(a.twinOf, a.met)
@@ -113,6 +119,8 @@ func (a *Auth) Run(parent context.Context) error {
 	g.Go(func() error { return a.shadow.run(ctx) })
 	g.Go(func() error { return a.sendNews(ctx) })
 	g.Go(func() error { return a.hearNews(ctx) })
+	g.Go(func() error { return a.counts.run(ctx) })
+	g.Go(func() error { return a.counts.hear(ctx) })
 	if err := g.Wait(); parent.Err() == nil {
 		return err
 	}

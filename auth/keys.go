@@ -14,6 +14,7 @@ package auth
 //	rt:i:{hmac}              STR   issuer's key set      7 days: for servers that start while the issuer is out
 //	rt:rl:kind:{hmac}        STR   throttles             when the bucket is full again
 //	rt:news                  channel  log-in, rename     a message ends when it was heard: which session of whom began or has another name (news.go)
+//	rt:sockets               channel  open, close, lists  sharded; a message ends when it was heard: how many sockets sessions have on each server (sockets.go)
 const (
 	sessionPrefix = "rt:s:"
 	indexPrefix   = "rt:u:"
@@ -28,6 +29,7 @@ const (
 	throttlePrefix = "rt:rl:"
 
 	sessionsChannel = "rt:news"
+	socketsChannel  = "rt:sockets"
 )
 
 // A session id is utag (12 characters, from the user id) and 16 random ones.

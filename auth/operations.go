@@ -51,6 +51,7 @@ func (a *Auth) listOwn(ctx context.Context, p Principal, _ struct{}) (ownSession
 	if out.Sessions, err = a.liveViews(ctx, records, p.Session); err != nil {
 		return out, err
 	}
+	a.countEverywhere(ctx, out.Sessions, false)
 	out.Ended, err = a.endedOf(ctx, p.User)
 	return out, err
 }
@@ -109,7 +110,9 @@ func (a *Auth) renameOwn(ctx context.Context, p Principal, in renameInput) (sess
 	}
 	a.tell(SessionNews{Event: "renamed", ID: in.ID, User: p.User, At: time.Now().UTC()})
 	record.Device.Name = name
-	return a.view(record.Session, record.via, p.Session), nil
+	views := []sessionView{a.view(record.Session, record.via, p.Session)}
+	a.countEverywhere(ctx, views, false)
+	return views[0], nil
 }
 
 var errNoSuchSession = api.NotFound("session")

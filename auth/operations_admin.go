@@ -40,7 +40,7 @@ type SessionFilter struct {
 type OwnedSession struct {
 	sessionView
 	User      sessionUser `json:"user"`
-	LastFrame *time.Time  `json:"last_frame_at"` // when its sockets on this server were last heard; null without one here
+	LastFrame *time.Time  `json:"last_frame_at"` // when one of its sockets was last heard; null without one
 }
 
 type sessionUser struct {
@@ -124,13 +124,9 @@ func (a *Auth) LiveSessions(ctx context.Context, in SessionFilter, current Sessi
 		return page, err
 	}
 	views, err := a.liveViews(ctx, records, current)
-	heard := a.LastFrames(ids)
+	open := a.countEverywhere(ctx, views, true)
 	for _, v := range views {
-		s := OwnedSession{sessionView: v, User: owners[v.ID]}
-		if at, here := heard[v.ID]; here {
-			s.LastFrame = &at
-		}
-		page.Sessions = append(page.Sessions, s)
+		page.Sessions = append(page.Sessions, OwnedSession{sessionView: v, User: owners[v.ID], LastFrame: open[v.ID].At})
 	}
 	return page, err
 }

@@ -11,7 +11,7 @@ type deviceNews struct {
 	Type    string         `json:"type"`  // "device"
 	Event   string         `json:"event"` // started, renamed, ended, sockets
 	ID      auth.SessionID `json:"id,omitempty"`
-	Sockets *int           `json:"sockets,omitempty"` // of event sockets: how many are open on this server
+	Sockets *int           `json:"sockets,omitempty"` // of event sockets: how many are open, on all servers
 }
 
 // TellDevices passes news of sessions on to the user's own pages. Where it says of a session only its id, owns tells whose it is.
@@ -28,13 +28,12 @@ func (h *Hub) TellDevices(n auth.SessionNews, owns func(auth.UserID, auth.Sessio
 	}
 }
 
-// tellSockets says that a session has another number of sockets. One at a time: the last one told is the newest count.
-func (h *Hub) tellSockets(p auth.Principal) {
-	if !h.Follows(DevicesTopic, p.User) {
-		return
+// TellSockets passes on how many sockets users' own sessions have, on all servers.
+func (h *Hub) TellSockets(news []auth.SocketNews) {
+	for _, n := range news {
+		h.PublishTo(DevicesTopic, n.User, deviceNews{Type: "device", Event: "sockets", ID: n.Session, Sockets: &n.Open})
 	}
-	h.telling.Lock()
-	defer h.telling.Unlock()
-	n := h.Sockets(p.Session)
-	h.PublishTo(DevicesTopic, p.User, deviceNews{Type: "device", Event: "sockets", ID: p.Session, Sockets: &n})
 }
+
+// socketsChanged says that p's session has another number of sockets.
+func (h *Hub) socketsChanged(p auth.Principal) { h.sessions.SocketsChanged(p.Session, p.User) }

@@ -62,6 +62,7 @@ type Sessions interface {
 	Renew(ctx context.Context, p auth.Principal, token string) (auth.Principal, error)
 	Blind(p auth.Principal) bool // whether p still holds cannot be told at the moment
 	Watched() map[auth.SessionID]int
+	SocketsChanged(auth.SessionID, auth.UserID) // it has another number of sockets here
 }
 
 // Market is what things cost. Implemented by *prices.Book.
@@ -129,7 +130,6 @@ type Hub struct {
 
 	beat atomic.Pointer[heartbeat]
 
-	telling sync.Mutex // one count of sockets at a time
 	feed    sync.Mutex // one batch of prices at a time
 	changed []*ticker  // guarded by feed
 
@@ -208,10 +208,10 @@ func (h *Hub) Sockets(id auth.SessionID) int {
 }
 
 // LastFrames is when sockets of these sessions were last heard on this server; what has none here is left out.
-func (h *Hub) LastFrames(sessions []string) map[auth.SessionID]time.Time {
+func (h *Hub) LastFrames(sessions []auth.SessionID) map[auth.SessionID]time.Time {
 	wanted := make(map[string]bool, len(sessions))
 	for _, id := range sessions {
-		wanted[id] = true
+		wanted[string(id)] = true
 	}
 	heard := map[auth.SessionID]time.Time{}
 	h.mu.Lock()

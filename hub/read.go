@@ -137,7 +137,7 @@ func (c *conn) conclude(err error) {
 	}
 	c.report()
 	c.hub.exit(c)
-	c.hub.tellSockets(c.identity())
+	c.hub.socketsChanged(c.identity())
 }
 
 // endOf is how a connection ended that the server did not end.

@@ -118,8 +118,8 @@ func (c *conn) renew(token string) (auth.Principal, error) {
 		stop()
 	}
 	if p.Session != old.Session {
-		c.hub.tellSockets(old)
-		c.hub.tellSockets(p)
+		c.hub.socketsChanged(old)
+		c.hub.socketsChanged(p)
 	}
 	return p, nil
 }

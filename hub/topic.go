@@ -82,6 +82,14 @@ func (h *Hub) PublishTo(name string, user auth.UserID, message any) {
 	push(followers, message)
 }
 
+// FollowsAny says whether a connection follows a topic here.
+func (h *Hub) FollowsAny(name string) bool {
+	t := h.topics[name]
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.followers) > 0
+}
+
 // Follows says whether a connection of user follows a personal topic here.
 func (h *Hub) Follows(name string, user auth.UserID) bool {
 	t := h.topics[name]

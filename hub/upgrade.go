@@ -114,7 +114,7 @@ func (h *Hub) accept(w http.ResponseWriter, r *http.Request, c *conn) *conn {
 	ws.SetReadLimit(-1) // receive counts, and says bye before it closes
 	c.ws = ws
 	c.takePlace()
-	h.tellSockets(c.identity())
+	h.socketsChanged(c.identity())
 	h.upgraded.Add(1)
 	go c.read()
 	return c

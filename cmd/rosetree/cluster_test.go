@@ -69,6 +69,12 @@ func TestAClusterGoesOnWithoutOneOfItsServersAndEndsWithItsParent(t *testing.T) 
 	if err != nil {
 		t.Fatal(err)
 	}
+	ana := &person{token: token}
+	for _, s := range c.Servers { // one of them has it
+		eventually(t, s.URL+" to list the socket", func() bool {
+			return (&house{t: t, url: s.URL}).listed(ana, "/api/auth/sessions", strings.Split(token, ".")[1]) == 1
+		})
+	}
 	victim := withSockets(t, c.Servers)
 	if err := syscall.Kill(victim.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)

@@ -210,6 +210,7 @@ type message struct {
 	Sockets, Sessions                             int
 	Status                                        string
 	Newest                                        int64
+	Open                                          map[string]int
 }
 
 // until reads messages until one fits.

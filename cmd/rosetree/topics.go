@@ -27,6 +27,11 @@ type sessionMessage struct {
 	auth.SessionNews
 }
 
+type socketsMessage struct {
+	Type string                 `json:"type"` // "sockets"
+	Open map[auth.SessionID]int `json:"open"` // on all servers, of the sessions where that changed
+}
+
 type rolloutMessage struct {
 	Type string `json:"type"` // "rollout"
 	auth.RolloutState
@@ -68,6 +73,17 @@ func followCallers(callers *auth.Auth, sockets *hub.Hub) {
 	callers.OnSession = func(n auth.SessionNews) {
 		sockets.Publish(sessionsTopic, sessionMessage{"session", n})
 		sockets.TellDevices(n, callers.Owns)
+	}
+	callers.Followed = func(_ auth.SessionID, user auth.UserID) bool {
+		return sockets.FollowsAny(sessionsTopic) || sockets.Follows(hub.DevicesTopic, user)
+	}
+	callers.OnSockets = func(news []auth.SocketNews) {
+		open := make(map[auth.SessionID]int, len(news))
+		for _, n := range news {
+			open[n.Session] = n.Open
+		}
+		sockets.Publish(sessionsTopic, socketsMessage{"sockets", open})
+		sockets.TellSockets(news)
 	}
 	callers.OnSwitch = func(s auth.RolloutState) { sockets.Publish(rolloutTopic, rolloutMessage{"rollout", s}) }
 }

@@ -1,1 +1,1 @@
-import"./chunk-I6GBACWP.js";
+import"./chunk-M46OPKTI.js";

@@ -28,7 +28,7 @@ function useNews(again, top, ended) {
       if (!now.top || document.hidden) return setNewer(now.waiting);
       now.timer ||= window.setTimeout(() => { now.timer = 0; read(); }, 1000);
     }), client.on('state', (s) => s === 'live' && now.top && again()), client.follow('sessions'),
-    whileShown(30000, () => now.top && again())]; // how many sockets, and when last seen
+    whileShown(60000, () => now.top && again())]; // when last seen: of requests nobody tells
     return () => { clearTimeout(now.timer); off.forEach((f) => f()); };
   }, []);
   return { newer, read };
@@ -52,6 +52,12 @@ export function Sessions() {
     setGone((g) => new Map([...g, ...hit.filter((s) => !g.has(s.id)).map((s) => /** @type {[string, number]} */ ([s.id, ms]))]));
     pick((p) => new Set([...p].filter((id) => !hit.some((s) => s.id === id))));
   });
+  useEffect(() => client.on('sockets', ({ open }) => {
+    if (!shown.current.some((s) => s.id in open)) return;
+    const counted = (/** @type {any} */ page) => ({ ...page, sessions: page.sessions.map((/** @type {any} */ s) => (s.id in open ? { ...s, sockets: open[s.id] } : s)) });
+    first.change(counted);
+    setPages((all) => all.map(counted));
+  }), []);
   const next = (pages.at(-1) ?? first.data)?.next ?? null;
   const list = [first.data, ...pages].flatMap((p) => p?.sessions ?? []);
   shown.current = list;
