@@ -20,6 +20,7 @@ type DB struct {
 	// fixed after OpenDB
 	pool    *pgxpool.Pool
 	signer  *signer
+	sealer  *Sealer
 	pooler  bool // something between us and PostgreSQL hands connections around
 	config  DBConfig
 	metrics *dbMetrics
@@ -47,7 +48,7 @@ func OpenDB(ctx context.Context, c DBConfig, reg prometheus.Registerer) (*DB, er
 		// A pooler that hands out connections per transaction loses prepared statements (PgBouncer before 1.21).
 		pc.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	}
-	db := &DB{signer: newSigner(secret.ContextKeys()[0], where.database, where.login), pooler: where.pooler, config: c}
+	db := &DB{signer: newSigner(secret.ContextKeys()[0], where.database, where.login), sealer: secret.Sealer(), pooler: where.pooler, config: c}
 	pc.ConnConfig.OnPgError = db.onPgError
 	db.metrics = newDBMetrics(reg, db)
 	if db.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {

@@ -26,8 +26,8 @@ var exported = []string{"users", "sessions", "portfolios", "portfolio_grants", "
 // notExported are readable by their user and yet no data of theirs.
 var notExported = map[string]string{"idempotency": "answers to requests, repeated for a day; all that is in them is in the other tables"}
 
-// secretColumns never leave: hashes of secrets. The old program's own columns may be among a user's.
-var secretColumns = []string{"verifier", "legacy_id", "password_hash", "hashed_password", "encrypted_password", "password_digest", "webhook_secret"}
+// secretColumns never leave: secrets, sealed ones and hashes of them. The old program's own columns may be among a user's.
+var secretColumns = []string{"verifier", "legacy_id", "password_hash", "hashed_password", "encrypted_password", "password_digest", "webhook_secret", "webhook_sealed"}
 
 // exactColumns are decimals; they leave as text, so that no reader makes floats of them.
 var exactColumns = []string{"quantity", "price", "amount", "fee", "tax", "fx_rate", "multiplier", "close", "threshold", "fired_price"}

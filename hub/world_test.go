@@ -86,7 +86,7 @@ func newWorld(t testing.TB) *world {
 	t.Cleanup(func() { rdb.Close() })
 	w.auth, err = auth.New(auth.Config{NewAuthEnabled: true, NewAuthPercentage: 100, LegacyAuthEnabled: true, MaxBlind: 30 * time.Second}, db, rdb, log, reg)
 	w.must(err)
-	market, err := prices.New(prices.Config{}, db.Service(auth.ServiceFeed), rdb, log, prometheus.NewRegistry())
+	market, err := prices.New(prices.Config{}, db.Service(auth.ServiceFeed), db.Sealer(), rdb, log, prometheus.NewRegistry())
 	w.must(err)
 	sockets := hub.New(hub.Config{SocketsPerUser: -1, SocketsPerAddress: -1}, hub.Deps{Sessions: w.auth, Market: w.book, Log: log, Registry: reg,
 		Portfolios: hub.Ledger(portfolio.New(portfolio.Config{}, db, w.book, market, rdb, log, reg))})

@@ -61,7 +61,7 @@ func newWorld(t testing.TB) *world {
 	}
 	t.Cleanup(func() { w.owner.Close(context.Background()) })
 	rdb := w.redis.Client(t)
-	if w.past, err = prices.New(prices.Config{}, w.db.Service(auth.ServiceFeed), rdb, quiet, prometheus.NewRegistry()); err != nil {
+	if w.past, err = prices.New(prices.Config{}, w.db.Service(auth.ServiceFeed), w.db.Sealer(), rdb, quiet, prometheus.NewRegistry()); err != nil {
 		t.Fatal(err)
 	}
 	w.book = w.past.Book

@@ -19,18 +19,19 @@ const (
 
 // Alert is what a user wants to be told of. One whose condition holds already fires at once.
 type Alert struct {
-	ID        string           `json:"id"`
-	Symbol    Symbol           `json:"symbol"`
-	Kind      AlertKind        `json:"kind"`
-	Threshold decimal.Decimal  `json:"threshold"` // splits since it was set are counted
-	Once      bool             `json:"once"`      // fires once; else it arms again when the price has come back
-	Armed     bool             `json:"armed"`
-	Webhook   *string          `json:"webhook"`
-	Secret    string           `json:"webhook_secret,omitempty"` // signs what the webhook is sent; shown where it is made, and never again
-	Note      string           `json:"note"`
-	CreatedAt time.Time        `json:"created_at"`
-	FiredAt   *time.Time       `json:"fired_at"`
-	Fired     *decimal.Decimal `json:"fired_price"`
+	ID           string           `json:"id"`
+	Symbol       Symbol           `json:"symbol"`
+	Kind         AlertKind        `json:"kind"`
+	Threshold    decimal.Decimal  `json:"threshold"` // splits since it was set are counted
+	Once         bool             `json:"once"`      // fires once; else it arms again when the price has come back
+	Armed        bool             `json:"armed"`
+	Webhook      *string          `json:"webhook"`
+	Secret       string           `json:"webhook_secret,omitempty"` // signs what the webhook is sent; shown where it is made, and never again
+	WebhookError string           `json:"webhook_error,omitempty"`  // why nothing can be sent there, whatever fires; what its user is to do
+	Note         string           `json:"note"`
+	CreatedAt    time.Time        `json:"created_at"`
+	FiredAt      *time.Time       `json:"fired_at"`
+	Fired        *decimal.Decimal `json:"fired_price"`
 }
 
 // Firing is one time that an alert came true. Its id is the same wherever it is told: whoever hears it twice may

@@ -2,7 +2,6 @@ package prices
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"net/http"
 	"strings"
@@ -26,12 +25,19 @@ func (s *Service) AlertOperations() []api.Operation[Owner] {
 	}
 }
 
-const alertColumns = `id::text, symbol, kind, threshold::text, shares_at, once, armed, webhook, note, created_at, fired_at, fired_price::text`
+const alertColumns = `id::text, symbol, kind, threshold::text, shares_at, once, armed, webhook, note, created_at, fired_at, fired_price::text, user_id::text, webhook_secret, webhook_sealed`
 
 func (s *Service) scanAlert(row pgx.Row) (a Alert, err error) {
 	var shares time.Time
 	var fired decimal.NullDecimal
-	err = row.Scan(&a.ID, &a.Symbol, &a.Kind, &a.Threshold, &shares, &a.Once, &a.Armed, &a.Webhook, &a.Note, &a.CreatedAt, &a.FiredAt, &fired)
+	var k keptSecret
+	err = row.Scan(&a.ID, &a.Symbol, &a.Kind, &a.Threshold, &shares, &a.Once, &a.Armed, &a.Webhook, &a.Note, &a.CreatedAt, &a.FiredAt, &fired, &k.user, &k.open, &k.sealed)
+	k.id = a.ID
+	if err == nil && a.Webhook != nil {
+		if _, lost := s.store.secretOf(k); lost != nil {
+			a.WebhookError = lost.Error()
+		}
+	}
 	a.Threshold, a.Fired, a.CreatedAt = s.alerts.shown(a.Symbol, a.Kind, a.Threshold, shares), decimalPointer(fired), a.CreatedAt.UTC()
 	if a.FiredAt != nil {
 		*a.FiredAt = a.FiredAt.UTC()
@@ -89,15 +95,16 @@ func (s *Service) addAlert(ctx context.Context, o Owner, in alertInput) (a Alert
 	}
 	err = o.Rows.Tx(ctx, func(tx pgx.Tx) error {
 		var n int
-		if err := tx.QueryRow(ctx, `SELECT count(*) FROM app.alerts WHERE user_id = (SELECT app.uid())`).Scan(&n); err != nil {
+		row := ownedID{id: id}
+		if err := tx.QueryRow(ctx, `SELECT count(*), (SELECT app.uid())::text FROM app.alerts WHERE user_id = (SELECT app.uid())`).Scan(&n, &row.user); err != nil {
 			return err
 		}
 		if n >= alertsPerUser {
 			return &api.Problem{Status: http.StatusConflict, Code: "too_many_alerts", Message: fmt.Sprintf("at most %d alerts", alertsPerUser)}
 		}
-		a, err = s.scanAlert(tx.QueryRow(ctx, `INSERT INTO app.alerts (user_id, id, symbol, kind, threshold, once, note, webhook, webhook_secret, shares_at)
+		a, err = s.scanAlert(tx.QueryRow(ctx, `INSERT INTO app.alerts (user_id, id, symbol, kind, threshold, once, note, webhook, webhook_sealed, shares_at)
 			VALUES ($1::text::uuid, $2::text::uuid, $3, $4, $5::text::numeric, $6, $7, $8, $9, $10) RETURNING `+alertColumns,
-			o.ID, id, i.Symbol, kind, threshold.String(), in.Once == nil || *in.Once, in.Note, emptyIsNull(in.Webhook), secret, s.Book.today(i.Symbol).date()))
+			o.ID, id, i.Symbol, kind, threshold.String(), in.Once == nil || *in.Once, in.Note, emptyIsNull(in.Webhook), s.store.seal(row, secret), s.Book.today(i.Symbol).date()))
 		return err
 	})
 	a.Secret = deref(secret)
@@ -129,7 +136,8 @@ func (s *Service) updateAlert(ctx context.Context, o Owner, in alertChange) (a A
 	err = o.Rows.Tx(ctx, func(tx pgx.Tx) error {
 		var kind AlertKind
 		var symbol Symbol
-		if err := tx.QueryRow(ctx, `SELECT kind, symbol FROM app.alerts WHERE user_id = (SELECT app.uid()) AND id = $1::text::uuid FOR UPDATE`, in.ID).Scan(&kind, &symbol); err != nil {
+		var row ownedID
+		if err := tx.QueryRow(ctx, `SELECT kind, symbol, user_id::text, id::text FROM app.alerts WHERE user_id = (SELECT app.uid()) AND id = $1::text::uuid FOR UPDATE`, in.ID).Scan(&kind, &symbol, &row.user, &row.id); err != nil {
 			return notThere("alert", err)
 		}
 		var threshold *string
@@ -147,8 +155,9 @@ func (s *Service) updateAlert(ctx context.Context, o Owner, in alertChange) (a A
 		}
 		a, err = s.scanAlert(tx.QueryRow(ctx, `UPDATE app.alerts SET threshold = coalesce($2::text::numeric, threshold), shares_at = CASE WHEN $2 IS NULL THEN shares_at ELSE $3 END,
 			once = coalesce($4, once), armed = coalesce($5, armed), note = coalesce($6, note),
-			webhook = CASE WHEN $7::text IS NULL THEN webhook ELSE nullif($7, '') END, webhook_secret = CASE WHEN $7::text IS NULL THEN webhook_secret ELSE $8 END
-			WHERE user_id = (SELECT app.uid()) AND id = $1::text::uuid RETURNING `+alertColumns, in.ID, threshold, s.Book.today(symbol).date(), in.Once, in.Armed, in.Note, in.Webhook, secret))
+			webhook = CASE WHEN $7::text IS NULL THEN webhook ELSE nullif($7, '') END,
+			webhook_secret = CASE WHEN $7::text IS NULL THEN webhook_secret END, webhook_sealed = CASE WHEN $7::text IS NULL THEN webhook_sealed ELSE $8::bytea END
+			WHERE user_id = (SELECT app.uid()) AND id = $1::text::uuid RETURNING `+alertColumns, in.ID, threshold, s.Book.today(symbol).date(), in.Once, in.Armed, in.Note, in.Webhook, s.store.seal(row, secret)))
 		return err
 	})
 	a.Secret = deref(secret)
@@ -239,18 +248,6 @@ func (s *Service) seeAlerts(ctx context.Context, o Owner, in seenInput) (out see
 		s.announce(ctx, hint{newSeen, o.ID, strings.Join(seen[at:min(at+maxFirings, len(seen))], ",")})
 	}
 	return seenOutput{len(seen)}, nil
-}
-
-// webhookSecret checks an address that is given and makes the secret that goes with it.
-func webhookSecret(address *string) (*string, error) {
-	if address == nil || *address == "" {
-		return nil, nil
-	}
-	if err := checkWebhook(*address); err != nil {
-		return nil, err
-	}
-	secret := rand.Text() + rand.Text()
-	return &secret, nil
 }
 
 func emptyIsNull(text *string) *string {

@@ -34,7 +34,7 @@ func TestAFeedServesWhatIsLookedAtOnAnyServer(t *testing.T) {
 // sharing is a server that tells and learns who looks at what.
 func sharing(t *testing.T, rdb redis.UniversalClient, l *looks) *Service {
 	t.Helper()
-	s, err := New(Config{}, nil, rdb, slog.New(slog.NewTextHandler(t.Output(), nil)), prometheus.NewRegistry())
+	s, err := New(Config{}, nil, nil, rdb, slog.New(slog.NewTextHandler(t.Output(), nil)), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

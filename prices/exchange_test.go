@@ -183,7 +183,7 @@ func runFeedFor(t testing.TB, l *looks, spec string, instruments ...Instrument) 
 		t.Fatal(err)
 	}
 	cfg.AlpacaKey, cfg.AlpacaSecret, cfg.FinnhubKey = "id", "very-secret", "very-secret"
-	s, err := New(cfg, nil, nil, slog.New(slog.NewTextHandler(t.Output(), nil)), prometheus.NewRegistry())
+	s, err := New(cfg, nil, nil, nil, slog.New(slog.NewTextHandler(t.Output(), nil)), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,11 @@
 package prices
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"net/netip"
+	"time"
 )
 
 // ReachWebhooksHere lets webhooks reach this machine, which no user may, and trust a test's certificate.
@@ -11,6 +13,16 @@ func (s *Service) ReachWebhooksHere(cert *x509.Certificate) {
 	roots := x509.NewCertPool()
 	roots.AddCert(cert)
 	s.webhooks.client = publicClient(func(netip.Addr) error { return nil }, &tls.Config{RootCAs: roots})
+}
+
+// SealWith makes a service that has not begun a server with another SECRET_KEY.
+func (s *Service) SealWith(sealer Sealer) {
+	s.store.sealer, s.webhooks.store.sealer = sealer, sealer
+}
+
+// KeepSealed is what a server does every ten minutes.
+func (s *Service) KeepSealed(ctx context.Context, every time.Duration) error {
+	return s.keepSealed(ctx, every)
 }
 
 // TrustOnly trusts a test's certificate, and reaches public addresses only.

@@ -39,7 +39,7 @@ func TestSeriesAreThereAtZeroBeforeAnythingHappensAndTellHowOldPricesAre(t *test
 	if err := cfg.Feeds.UnmarshalText([]byte("sim?symbols=BTC-USD+EUR-USD,ingest")); err != nil {
 		t.Fatal(err)
 	}
-	s, err := prices.New(cfg, nil, nil, slog.New(slog.DiscardHandler), reg)
+	s, err := prices.New(cfg, nil, nil, nil, slog.New(slog.DiscardHandler), reg)
 	if err != nil {
 		t.Fatal(err)
 	}

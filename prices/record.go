@@ -25,7 +25,7 @@ type recordedTick struct {
 // Record runs the feeds of cfg by themselves, without a server, and writes what they report, believed
 // or not, as JSON lines to w until ctx ends.
 func Record(ctx context.Context, cfg Config, w io.Writer, log *slog.Logger) error {
-	s, err := New(cfg, nil, nil, log, nil)
+	s, err := New(cfg, nil, nil, nil, log, nil)
 	if err != nil {
 		return err
 	}

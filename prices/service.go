@@ -32,9 +32,9 @@ type Service struct {
 }
 
 // New makes the feeds that cfg names; their instruments are in the book at once. rdb connects the servers: one
-// leads each feed and all get its prices; without it (nil) this server is alone.
-func New(cfg Config, db DB, rdb redis.UniversalClient, log *slog.Logger, reg prometheus.Registerer) (*Service, error) {
-	s := &Service{Book: NewBook(reg), store: store{db}, demand: &demand{}, rdb: rdb, stale: make(chan struct{}, 1), metrics: newFeedMetrics(reg), log: log}
+// leads each feed and all get its prices; without it (nil) this server is alone. sealer is for the secrets of webhooks.
+func New(cfg Config, db DB, sealer Sealer, rdb redis.UniversalClient, log *slog.Logger, reg prometheus.Registerer) (*Service, error) {
+	s := &Service{Book: NewBook(reg), store: store{db, sealer}, demand: &demand{}, rdb: rdb, stale: make(chan struct{}, 1), metrics: newFeedMetrics(reg), log: log}
 	s.tape = newTape(s.Book)
 	measured := newAlertMetrics(reg)
 	s.alerts, s.webhooks = newAlertWatch(s.Book, s.store, measured, log), newWebhooks(s.store, measured, log)
@@ -138,6 +138,7 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Go(func() error { return s.alerts.run(ctx, func(fired []ownedID) { s.fired(ctx, fired) }) })
 	g.Go(func() error { return s.personal.run(ctx) })
 	g.Go(func() error { return s.webhooks.run(ctx) })
+	g.Go(func() error { return s.keepSealed(ctx, sealEvery) })
 	if s.bus != nil {
 		g.Go(func() error { return s.bus.listen(ctx) })
 		g.Go(func() error { return s.shareDemand(ctx) })

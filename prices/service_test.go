@@ -51,7 +51,11 @@ func newServiceOn(t testing.TB, feeds string, db prices.DB, rdb redis.UniversalC
 	if err := cfg.Feeds.UnmarshalText([]byte(feeds)); err != nil {
 		t.Fatal(err)
 	}
-	s, err := prices.New(cfg, db, rdb, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	secret, err := auth.SecretKey{}.Or("user=test password=of-the-tests")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := prices.New(cfg, db, secret.Sealer(), rdb, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,10 @@ type DB interface {
 }
 
 // store is what of the room lies in PostgreSQL.
-type store struct{ db DB }
+type store struct {
+	db     DB
+	sealer Sealer
+}
 
 // perStatement bounds how many rows one statement writes.
 const perStatement = 5000

@@ -118,9 +118,10 @@ type postedAlert struct {
 // parcel is a firing on its way.
 type parcel struct {
 	ownedFiring
-	address string
-	secret  string
-	tries   int // this one included
+	address  string
+	secret   string
+	unsigned error // why there is no secret: then nothing is sent
+	tries    int   // this one included
 }
 
 // run delivers what is due until ctx ends. The queue is the table: servers take parts of it, and what one took and
@@ -192,8 +193,8 @@ func (h *webhooks) post(ctx context.Context, p parcel) error {
 	if err != nil {
 		return err
 	}
-	if p.secret == "" { // the alert is gone, or sends elsewhere now
-		return errors.New("the alert no longer names this address")
+	if p.unsigned != nil {
+		return p.unsigned
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.address, bytes.NewReader(body))
 	if err != nil {

@@ -11,16 +11,19 @@ import (
 func (s store) takeParcels(ctx context.Context, until time.Time) (all []parcel, err error) {
 	b := &pgx.Batch{}
 	b.Queue(`UPDATE app.alert_firings f SET webhook_next = $1, webhook_tries = f.webhook_tries + 1
-	          FROM (SELECT user_id, id FROM app.alert_firings WHERE webhook_next <= now() ORDER BY webhook_next LIMIT $2 FOR UPDATE SKIP LOCKED) d
+	          FROM (SELECT user_id, id, alert_id, webhook FROM app.alert_firings WHERE webhook_next <= now() ORDER BY webhook_next LIMIT $2 FOR UPDATE SKIP LOCKED) d
+	               LEFT JOIN app.alerts a ON a.user_id = d.user_id AND a.id = d.alert_id AND a.webhook = d.webhook
 	         WHERE f.user_id = d.user_id AND f.id = d.id
-	     RETURNING f.id::text, f.alert_id::text, f.symbol, f.kind, f.threshold::text, f.price::text, f.price_at, f.source, f.note, f.fired_at, f.user_id::text, f.webhook, f.webhook_tries,
-	               coalesce((SELECT a.webhook_secret FROM app.alerts a WHERE a.user_id = f.user_id AND a.id = f.alert_id AND a.webhook = f.webhook), '')`,
+	     RETURNING f.id::text, f.alert_id::text, f.symbol, f.kind, f.threshold::text, f.price::text, f.price_at, f.source, f.note, f.fired_at, f.user_id::text, f.webhook, f.webhook_tries, a.webhook_secret, a.webhook_sealed`,
 		until, webhookAtOnce).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var p parcel
-			if err := rows.Scan(&p.ID, &p.Alert, &p.Symbol, &p.Kind, &p.Threshold, &p.Price, &p.PriceAt, &p.Source, &p.Note, &p.FiredAt, &p.user, &p.address, &p.tries, &p.secret); err != nil {
+			var k keptSecret
+			if err := rows.Scan(&p.ID, &p.Alert, &p.Symbol, &p.Kind, &p.Threshold, &p.Price, &p.PriceAt, &p.Source, &p.Note, &p.FiredAt, &p.user, &p.address, &p.tries, &k.open, &k.sealed); err != nil {
 				return err
 			}
+			k.ownedID = ownedID{p.user, p.Alert}
+			p.secret, p.unsigned = s.secretOf(k)
 			p.PriceAt, p.FiredAt = p.PriceAt.UTC(), p.FiredAt.UTC()
 			all = append(all, p)
 		}

@@ -81,7 +81,7 @@ func newSeeder(ctx context.Context, cfg Config) (s *seeder, done func(), err err
 	if s.callers, err = auth.New(cfg.Auth, db, rdb, log, reg); err != nil {
 		return nil, nil, err
 	}
-	if s.market, err = prices.New(cfg.Prices, db.Service(auth.ServiceFeed), rdb, log, reg); err != nil {
+	if s.market, err = prices.New(cfg.Prices, db.Service(auth.ServiceFeed), db.Sealer(), rdb, log, reg); err != nil {
 		return nil, nil, err
 	}
 	portfolios := portfolio.New(cfg.Portfolio, db, s.market.Book, s.market, rdb, log, reg)

@@ -18,11 +18,11 @@ import (
 func newPrices() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "prices",
-		Short: "Record what price feeds report and play it again; fill in what prices did before",
+		Short: "Record what price feeds report and play it again; fill in what prices did before; seal the secrets of webhooks",
 		Long: `A recording is a file of JSON lines: {"s":"AAPL","p":"189.12","t":1790000000123,"source":"kraken"}.
 A server plays it with PRICE_FEEDS=replay:FILE.jsonl.`,
 	}
-	cmd.AddCommand(newPricesRecord(), newPricesReplay(), newPricesBackfill())
+	cmd.AddCommand(newPricesRecord(), newPricesReplay(), newPricesBackfill(), newPricesWebhooks())
 	return cmd
 }
 

@@ -114,7 +114,7 @@ func withPrices(cmd *cobra.Command, cfg prices.Config, work func(context.Context
 		return err
 	}
 	defer db.Close()
-	market, err := prices.New(cfg, db.Service(auth.ServiceFeed), rdb, log, nil)
+	market, err := prices.New(cfg, db.Service(auth.ServiceFeed), db.Sealer(), rdb, log, nil)
 	if err != nil {
 		return err
 	}

@@ -81,7 +81,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, ready func(address
 	if err != nil {
 		return err
 	}
-	market, err := prices.New(cfg.Prices, db.Service(auth.ServiceFeed), rdb, log, reg)
+	market, err := prices.New(cfg.Prices, db.Service(auth.ServiceFeed), db.Sealer(), rdb, log, reg)
 	if err != nil {
 		return err
 	}

@@ -1,1 +1,1 @@
-import"./chunk-M46OPKTI.js";
+import"./chunk-CVZPAYC7.js";

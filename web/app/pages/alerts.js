@@ -33,7 +33,7 @@ export default function Alerts() {
     <${Trouble} error=${asked.error} />
     ${asked.data && !list.length && html`<div class="card empty"><p>No alert yet. Set one, and you are told on every device the moment a price gets there.</p></div>`}
     ${list.length > 0 && html`<section class="card" aria-labelledby="waiting"><header><h2 id="waiting">Waiting for</h2></header><ul class="parts">
-      ${list.map((a) => html`<li key=${a.id} data-alert=${a.id}><span class="grow"><b>${a.symbol}</b> ${wanted(a)}${a.note && html` <span class="soft">· ${a.note}</span>`}<br /><span class="soft small"><${Now} symbol=${a.symbol} />${a.fired_at ? ` · came true ${ago(a.fired_at)}` : ''}${a.once ? '' : ' · each time'}${a.webhook ? ' · webhook' : ''}</span></span>
+      ${list.map((a) => html`<li key=${a.id} data-alert=${a.id}><span class="grow"><b>${a.symbol}</b> ${wanted(a)}${a.note && html` <span class="soft">· ${a.note}</span>`}<br /><span class="soft small"><${Now} symbol=${a.symbol} />${a.fired_at ? ` · came true ${ago(a.fired_at)}` : ''}${a.once ? '' : ' · each time'}${a.webhook ? ' · webhook' : ''}</span>${a.webhook_error && html`<br /><span class="down small">Webhook: ${a.webhook_error}</span>`}</span>
         <span class="acts">${a.armed ? html`<span class="tag good">armed</span>` : html`<span class="tag">rests</span><button type="button" class="btn slim" onClick=${() => act(api('PATCH', `/api/alerts/${a.id}`, { armed: true }), `The alert on ${a.symbol} is armed again`)}>Arm again</button>`}
         <button type="button" class="btn quiet icon slim" aria-label=${`Edit the alert on ${a.symbol}`} onClick=${() => edit(a)}><${Icon} name="edit" size="15" /></button><button type="button" class="btn quiet icon slim" aria-label=${`Delete the alert on ${a.symbol}`} onClick=${() => remove(a)}><${Icon} name="trash" size="15" /></button></span></li>`)}</ul></section>`}
     <${Firings} />
@@ -67,7 +67,7 @@ function Edit({ alert, close, done }) {
   const [kind, setKind] = useState(alert.kind ?? 'above');
   const form = useForm(async (f) => {
     const body = { threshold: f.threshold.trim().replace(',', '.'), once: !f.again, note: f.note.trim() };
-    const hook = f.webhook.trim() === (alert.webhook ?? '') ? {} : { webhook: f.webhook.trim() };
+    const hook = f.webhook.trim() === (alert.webhook ?? '') && !alert.webhook_error ? {} : { webhook: f.webhook.trim() };
     done(alert.id ? await api('PATCH', `/api/alerts/${alert.id}`, { ...body, ...hook }) : await post('/api/alerts', { symbol: f.symbol.trim().toUpperCase(), kind, ...body, ...hook }));
     close();
   });
