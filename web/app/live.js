@@ -42,14 +42,33 @@ client.on('state', (state) => batch(() => {
   if (!still) heardAt.value = client.heardAt; // an attempt that failed has heard nothing
   lost.value = still || state === 'waiting';
 }));
+/** Calls fn when the socket is live after a gap in which something may have been missed: it is a new one, or has rested. @param {() => void} fn */
+export function afterGap(fn) {
+  let was = client.state;
+  return client.on('state', (s) => {
+    if (s === 'live' && was !== 'stalled') fn();
+    was = s;
+  });
+}
+afterGap(() => batch(() => { // what still holds is told anew
+  notices.value = [];
+  unseen.value = new Set();
+}));
 client.on('pong', () => { rtt.value = client.rtt; });
 client.on('ended', (end) => batch(() => {
   if (end.reason === 'closed') return;
   endedAt.value = Date.now();
   ended.value = end;
 }));
+/** @type {Set<string>} */ const dismissed = new Set();
+/** @param {string} id of a notice that was read */
+export function dismiss(id) {
+  dismissed.add(id);
+  notices.value = notices.value.filter((o) => o.id !== id);
+}
 client.on('notice', (n) => {
   const left = n.until ? new Date(n.until).getTime() - Date.now() : Infinity;
+  if (left > 0 && dismissed.has(n.id)) return; // after a gap it is told again
   notices.value = [...(left > 0 ? [n] : []), ...notices.value.filter((o) => o.id !== n.id)]; // one that was taken away comes with an end that has passed
   if (left > 0 && left < 86400000) setTimeout(() => { notices.value = notices.value.filter((o) => o.id !== n.id); }, left);
 });

@@ -366,7 +366,7 @@ export class Rosetree extends Emitter {
     for (const [hz, symbols] of byHz) this.#subscribePrices(symbols, hz);
     for (const p of this.#portfolios.values()) this.#subscribePortfolio(p);
     for (const channel of this.#channels) this.#send({ type: 'subscribe', channel });
-    for (const c of this.#calls.values()) c.sent = this.#send(c.msg);
+    for (const c of this.#calls.values()) c.sent ||= this.#send(c.msg); // one that was made just now, on hearing of the state, is sent
     this.#ping();
     this.#rest();
   }

@@ -1,6 +1,6 @@
 import { Dialog, Field, Icon, Menu, Toasts, Trouble, useForm, whileShown } from './ui.js';
 import { post, stepUp } from './api.js';
-import { client, conn, deadline, ended, endedAt, heardAt, logOut, lost, me, newBuild, notices, retryAt, rtt, stayIn, unseen } from './live.js';
+import { client, conn, deadline, dismiss, ended, endedAt, heardAt, logOut, lost, me, newBuild, notices, retryAt, rtt, stayIn, unseen } from './live.js';
 import { isDark, nextTheme, set, settings } from './settings.js';
 import { span, time } from './format.js';
 import { path } from './nav.js';
@@ -107,7 +107,7 @@ function Banners() {
     ${me.value && lost.value && html`<p class="banner warning">Not connected. What you see is from ${time(heardAt.value, { timeStyle: 'medium' })} and does not move.<button type="button" class="btn slim" onClick=${() => client.reconnect()}>Connect now</button></p>`}
     ${left > 0 && html`<p class="banner warning">You will be signed out in ${span(left)}.<button type="button" class="btn slim" disabled=${busy} onClick=${() => { setBusy(true); stayIn().finally(() => setBusy(false)); }}>Stay signed in</button></p>`}
     ${newBuild.value && html`<p class="banner">A new version of Rosetree is here.<button type="button" class="btn slim" onClick=${() => location.reload()}>Reload</button></p>`}
-    ${notices.value.map((n) => html`<p key=${n.id} class=${`banner ${n.level}`}>${n.text}<button type="button" class="btn slim" onClick=${() => { notices.value = notices.value.filter((o) => o.id !== n.id); }}>Dismiss</button></p>`)}
+    ${notices.value.map((n) => html`<p key=${n.id} class=${`banner ${n.level}`}>${n.text}<button type="button" class="btn slim" onClick=${() => dismiss(n.id)}>Dismiss</button></p>`)}
   </div>`;
 }
 

@@ -1,1 +1,1 @@
-import"./chunk-CVZPAYC7.js";
+import"./chunk-H5DN5ZKE.js";

@@ -1,6 +1,6 @@
 import { Dialog, Field, Icon, Trouble, toast, useAsked, useForm, whileShown } from '../ui.js';
 import { api, get } from '../api.js';
-import { client, logOut } from '../live.js';
+import { afterGap, client, logOut } from '../live.js';
 import { ago, time } from '../format.js';
 import { html, useEffect, useState } from '../vendor/preact.js';
 
@@ -23,8 +23,8 @@ export default function Sessions() {
   useEffect(() => {
     document.title = 'Sessions · Rosetree';
     const off = [client.follow('devices'), client.on('device', (n) => (n.event === 'sockets' ? counted(n) : asked.again())),
-      client.on('state', (s) => s === 'live' && asked.again()), // after a gap nobody knows what was missed
-      whileShown(60000, asked.again)]; // when last seen
+      afterGap(asked.again),
+      whileShown(60000, asked.again)]; // when last seen: of requests nobody tells
     return () => off.forEach((f) => f());
   }, []);
   const counted = (/** @type {any} */ n) => asked.change((/** @type {any} */ d) => ({ ...d, sessions: d.sessions.map((/** @type {Session} */ s) => (s.id === n.id ? { ...s, sockets: n.sockets } : s)) }));

@@ -170,6 +170,41 @@ test('the audit log grows while it is looked at, and the console says how the pa
   quiet(admin);
 });
 
+test('what happens while the console is cut off is there once it is back: who came, who went, a notice that is over', async () => {
+  const admin = await page(await b.newContext(modes.light)), line = { cut: false, sockets: /** @type {import('playwright-core').WebSocketRoute[]} */ ([]) };
+  await admin.routeWebSocket(/\/ws$/, (ws) => {
+    if (line.cut) return ws.close({ code: 1012, reason: 'restart' });
+    line.sockets.push(ws);
+    ws.connectToServer();
+  });
+  await logIn(admin, d.url, d.user('admin'));
+  /** What another program does. @param {string} method @param {string} path @param {object} data */
+  const ask = async (method, path, data, by = admin.context()) => {
+    const answer = await by.request.fetch(d.url + path, { method, data });
+    assert.ok(answer.ok(), `${method} ${path}: ${answer.status()}`);
+    return answer.status() === 204 ? null : answer.json();
+  };
+  const enter = async (/** @type {number} */ n) => (await ask('POST', '/api/auth/login', { ...d.user('user', n), role: undefined }, await b.newContext())).session.id;
+  const row = (/** @type {string} */ id) => admin.locator(`tr[data-session="${id}"]`);
+  const gone = await enter(1), { id } = await ask('POST', '/api/admin/notices', { level: 'info', text: 'It will be over soon' });
+  await console_(admin, 'sessions');
+  await row(gone).waitFor();
+  await admin.waitForSelector('.banner:has-text("over soon")');
+  line.cut = true;
+  await line.sockets.at(-1)?.close({ code: 1012, reason: 'restart' });
+  await admin.waitForSelector('main.offline');
+  await ask('DELETE', `/api/admin/sessions/${gone}`, { reason: 'a test' });
+  await ask('DELETE', `/api/admin/notices/${id}`, {});
+  const came = await enter(2);
+  assert.equal(await row(came).count(), 0);
+  line.cut = false;
+  await row(came).waitFor();
+  await row(gone).waitFor({ state: 'detached' });
+  await admin.waitForSelector('.banner:has-text("over soon")', { state: 'detached' });
+  await ask('DELETE', `/api/admin/sessions/${came}`, { reason: 'the test is over' });
+  quiet(admin);
+});
+
 test('one of two own devices is renamed, and signed out from the other', async () => {
   const one = await as(d.user('user', 2)), two = await as(d.user('user', 2));
   await one.goto(`${d.url}/sessions`);

@@ -1,6 +1,6 @@
 import { Field, Trouble, toast, useAsked, useForm } from '../../ui.js';
 import { api, get, post } from '../../api.js';
-import { client } from '../../live.js';
+import { afterGap, client } from '../../live.js';
 import { time } from '../../format.js';
 import { html, useEffect } from '../../vendor/preact.js';
 
@@ -10,7 +10,10 @@ const instant = (text) => (text ? new Date(text).toISOString() : undefined);
 /** Banners for everyone who is connected, and for those who come while they last. */
 export function Notices() {
   const planned = useAsked(() => get('/api/admin/notices'), []);
-  useEffect(() => client.on('notice', planned.again), []); // also what another administrator sends
+  useEffect(() => {
+    const off = [client.on('notice', planned.again), afterGap(planned.again)]; // also what another administrator sends
+    return () => off.forEach((f) => f());
+  }, []);
   const form = useForm(async ({ level, text, from, until }, el) => {
     await post('/api/admin/notices', { level, text, from: instant(from), until: instant(until) });
     el.reset();

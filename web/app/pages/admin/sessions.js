@@ -1,7 +1,7 @@
 import { Icon, Menu, Trouble, useAsked, whileShown } from '../../ui.js';
 import { get, url } from '../../api.js';
 import { ago, amount, count, time } from '../../format.js';
-import { client, conn } from '../../live.js';
+import { afterGap, client, conn } from '../../live.js';
 import { Receipts, Revoke, sinceClick } from './revoke.js';
 import { html, useEffect, useRef, useState } from '../../vendor/preact.js';
 
@@ -27,7 +27,7 @@ function useNews(again, top, ended) {
       if (n.event === 'started') now.waiting++;
       if (!now.top || document.hidden) return setNewer(now.waiting);
       now.timer ||= window.setTimeout(() => { now.timer = 0; read(); }, 1000);
-    }), client.on('state', (s) => s === 'live' && now.top && again()), client.follow('sessions'),
+    }), afterGap(read), client.follow('sessions'), // who reads the older ones is thrown back: some of them may have ended
     whileShown(60000, () => now.top && again())]; // when last seen: of requests nobody tells
     return () => { clearTimeout(now.timer); off.forEach((f) => f()); };
   }, []);
