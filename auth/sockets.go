@@ -81,12 +81,13 @@ func newSocketCounts(a *Auth) *socketCounts {
 
 // SocketsChanged says that a session has another number of sockets on this server. It does not block.
 func (a *Auth) SocketsChanged(id SessionID, user UserID) {
-	a.counts.note(a.counts.changed, map[SessionID]UserID{id: user})
+	a.counts.note(func(c *socketCounts) { c.changed[id] = user })
 }
 
-func (c *socketCounts) note(to, more map[SessionID]UserID) {
+// note does what writes down a change, and has it told.
+func (c *socketCounts) note(write func(*socketCounts)) {
 	c.mu.Lock()
-	maps.Copy(to, more)
+	write(c)
 	c.mu.Unlock()
 	select {
 	case c.wake <- struct{}{}:
@@ -273,6 +274,6 @@ func (c *socketCounts) take(ctx context.Context, text string) {
 		defer cancel()
 		_, _ = c.publish(ctx, socketsMessage{To: m.From, Ask: m.Ask, Open: c.here(m.IDs, m.Frames)}) // who asked does not wait for ever
 	case len(m.Changed) > 0:
-		c.note(c.heard, m.Changed)
+		c.note(func(c *socketCounts) { maps.Copy(c.heard, m.Changed) })
 	}
 }
