@@ -51,6 +51,8 @@ type Auth struct {
 	CountSockets SocketCounter
 	// LastFrames is when the sockets of sessions were last heard on this server, of those that have one here. Set with CountSockets.
 	LastFrames func([]SessionID) map[SessionID]time.Time
+	// OpenSockets counts all on this server. Set with CountSockets.
+	OpenSockets func() OpenSockets
 	// Followed says whether somebody looks at a session here: of those OnSockets hears, where their sockets change on any server. Set with CountSockets.
 	Followed  func(SessionID, UserID) bool
 	OnSockets func([]SocketNews)
@@ -80,7 +82,7 @@ func New(cfg Config, db *DB, rdb redis.UniversalClient, log *slog.Logger, reg pr
 	a := &Auth{cfg: cfg, db: db, rows: db.Service(ServiceAuth), clock: &db.clock, rdb: rdb, log: log, met: newMetrics(reg),
 		keys: newKeyring(secret), where: where, csrf: http.NewCrossOriginProtection(), recent: newWindow(),
 		CountSockets: func(SessionID) int { return 0 }, LastFrames: func([]SessionID) map[SessionID]time.Time { return nil },
-		Followed: func(SessionID, UserID) bool { return false }, OnSockets: func([]SocketNews) {}, OnSession: func(SessionNews) {}, OnSwitch: func(RolloutState) {}}
+		OpenSockets: func() OpenSockets { return OpenSockets{} }, Followed: func(SessionID, UserID) bool { return false }, OnSockets: func([]SocketNews) {}, OnSession: func(SessionNews) {}, OnSwitch: func(RolloutState) {}}
 	reg.MustRegister(newRedisFigures(rdb))
 	a.sessions = &sessions{rdb: rdb, limit: cfg.SessionsPerUser, clock: a.clock}
 	a.hashes = newHashPool(a.met)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,11 +24,15 @@ type SocketNews struct {
 
 const (
 	countPatience = 200 * time.Millisecond // for the other servers' answers; one that stands still is left out
-	changesJoined = 100 * time.Millisecond // changes of this time are told together
-	mostChanges   = 1000                   // in one message
 	mostAnswers   = 256                    // wait for who asked
 	countsQuiet   = time.Minute            // nothing was heard for this long: is the subscription still there?
 )
+
+// OpenSockets is how many there are, and how many of them came with a session.
+type OpenSockets struct {
+	All      int `json:"all"`
+	Sessions int `json:"sessions"`
+}
 
 // openSockets is what one server, or several, have open of a session.
 type openSockets struct {
@@ -44,7 +47,7 @@ func (o openSockets) plus(p openSockets) openSockets {
 	return openSockets{N: o.N + p.N, At: o.At}
 }
 
-// socketsMessage is a question (Ask, IDs), an answer (Ask, To, Open), or the hint that numbers changed (Changed).
+// socketsMessage is a question (Ask, IDs or none), an answer (Ask, To, Open, All), or the hint that numbers changed (Changed).
 type socketsMessage struct {
 	From    string                    `json:"from"`
 	Ask     uint64                    `json:"ask,omitempty"`
@@ -52,6 +55,7 @@ type socketsMessage struct {
 	Frames  bool                      `json:"frames,omitempty"`
 	To      string                    `json:"to,omitempty"`
 	Open    map[SessionID]openSockets `json:"open,omitempty"`
+	All     OpenSockets               `json:"all,omitzero"`
 	Changed map[SessionID]UserID      `json:"changed,omitempty"`
 }
 
@@ -60,6 +64,7 @@ type socketCounts struct {
 	rdb      redis.UniversalClient
 	server   string
 	here     func(ids []SessionID, frames bool) map[SessionID]openSockets
+	open     func() OpenSockets
 	followed func(SessionID, UserID) bool
 	tell     func([]SocketNews)
 
@@ -68,31 +73,15 @@ type socketCounts struct {
 	asked   atomic.Uint64
 
 	mu      sync.Mutex
-	waiting map[uint64]chan map[SessionID]openSockets // guarded by mu: by the question's number
-	changed map[SessionID]UserID                      // guarded by mu: here, and the others do not know
-	heard   map[SessionID]UserID                      // guarded by mu: on other servers, and not counted again
+	waiting map[uint64]chan socketsMessage // guarded by mu: by the question's number
+	changed map[SessionID]UserID           // guarded by mu: here, and the others do not know
+	heard   map[SessionID]UserID           // guarded by mu: on other servers, and not counted again
 }
 
 func newSocketCounts(a *Auth) *socketCounts {
-	return &socketCounts{rdb: a.rdb, server: a.server, here: a.socketsHere,
+	return &socketCounts{rdb: a.rdb, server: a.server, here: a.socketsHere, open: func() OpenSockets { return a.OpenSockets() },
 		followed: func(id SessionID, user UserID) bool { return a.Followed(id, user) }, tell: func(n []SocketNews) { a.OnSockets(n) },
-		wake: make(chan struct{}, 1), waiting: map[uint64]chan map[SessionID]openSockets{}, changed: map[SessionID]UserID{}, heard: map[SessionID]UserID{}}
-}
-
-// SocketsChanged says that a session has another number of sockets on this server. It does not block.
-func (a *Auth) SocketsChanged(id SessionID, user UserID) {
-	a.counts.note(func(c *socketCounts) { c.changed[id] = user })
-}
-
-// note does what writes down a change, and has it told.
-func (c *socketCounts) note(write func(*socketCounts)) {
-	c.mu.Lock()
-	write(c)
-	c.mu.Unlock()
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
+		wake: make(chan struct{}, 1), waiting: map[uint64]chan socketsMessage{}, changed: map[SessionID]UserID{}, heard: map[SessionID]UserID{}}
 }
 
 // socketsHere counts on this server; what has none is left out.
@@ -129,32 +118,51 @@ func (a *Auth) countEverywhere(ctx context.Context, views []sessionView, frames 
 // all counts on all servers. Where Redis does not answer, this server's are all that is known.
 func (c *socketCounts) all(ctx context.Context, ids []SessionID, frames bool) map[SessionID]openSockets {
 	sum := c.here(ids, frames)
-	if len(ids) == 0 || !c.listens.Load() {
-		return sum
+	if len(ids) > 0 {
+		c.ask(ctx, socketsMessage{IDs: ids, Frames: frames}, func(answer socketsMessage) {
+			for id, o := range answer.Open {
+				sum[id] = sum[id].plus(o)
+			}
+		})
+	}
+	return sum
+}
+
+// SocketsElsewhere counts the sockets of all other servers.
+func (a *Auth) SocketsElsewhere(ctx context.Context) (sum OpenSockets) {
+	a.counts.ask(ctx, socketsMessage{}, func(answer socketsMessage) {
+		sum.All += answer.All.All
+		sum.Sessions += answer.All.Sessions
+	})
+	return sum
+}
+
+// ask puts a question to the other servers and hears their answers.
+func (c *socketCounts) ask(ctx context.Context, question socketsMessage, hear func(socketsMessage)) {
+	if !c.listens.Load() {
+		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, countPatience)
 	defer cancel()
 	number, answers := c.expect()
 	defer c.forget(number)
-	reached, err := c.publish(ctx, socketsMessage{Ask: number, IDs: ids, Frames: frames})
+	question.Ask = number
+	reached, err := c.publish(ctx, question)
 	if err != nil {
-		return sum
+		return
 	}
 	for range reached - 1 { // it reached this server, too
 		select {
-		case open := <-answers:
-			for id, o := range open {
-				sum[id] = sum[id].plus(o)
-			}
+		case answer := <-answers:
+			hear(answer)
 		case <-ctx.Done():
-			return sum
+			return
 		}
 	}
-	return sum
 }
 
-func (c *socketCounts) expect() (number uint64, answers chan map[SessionID]openSockets) {
-	number, answers = c.asked.Add(1), make(chan map[SessionID]openSockets, mostAnswers)
+func (c *socketCounts) expect() (number uint64, answers chan socketsMessage) {
+	number, answers = c.asked.Add(1), make(chan socketsMessage, mostAnswers)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.waiting[number] = answers
@@ -172,51 +180,6 @@ func (c *socketCounts) publish(ctx context.Context, m socketsMessage) (reached i
 	m.From = c.server
 	text, _ := json.Marshal(m) // texts, numbers and times always encode
 	return c.rdb.SPublish(ctx, socketsChannel, text).Result()
-}
-
-// run tells the others what changed here, and whoever looks here what changed anywhere, one round after the other: what was
-// told last is the newest count.
-func (c *socketCounts) run(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-c.wake:
-		}
-		pause(ctx, changesJoined)
-		c.mu.Lock()
-		here, all := maps.Clone(c.changed), maps.Clone(c.heard)
-		clear(c.changed)
-		clear(c.heard)
-		c.mu.Unlock()
-		maps.Copy(all, here)
-		c.tellChanges(ctx, here)
-		c.recount(ctx, all)
-	}
-}
-
-func (c *socketCounts) tellChanges(ctx context.Context, changed map[SessionID]UserID) {
-	for part := range slices.Chunk(slices.Collect(maps.Keys(changed)), mostChanges) {
-		m := socketsMessage{Changed: make(map[SessionID]UserID, len(part))}
-		for _, id := range part {
-			m.Changed[id] = changed[id]
-		}
-		ctx, cancel := context.WithTimeout(ctx, countPatience)
-		_, _ = c.publish(ctx, m) // a hint: lists are read again anyway
-		cancel()
-	}
-}
-
-func (c *socketCounts) recount(ctx context.Context, changed map[SessionID]UserID) {
-	maps.DeleteFunc(changed, func(id SessionID, user UserID) bool { return !c.followed(id, user) })
-	for ids := range slices.Chunk(slices.Collect(maps.Keys(changed)), mostChanges) {
-		open := c.all(ctx, ids, false)
-		news := make([]SocketNews, len(ids))
-		for i, id := range ids {
-			news[i] = SocketNews{id, changed[id], open[id].N}
-		}
-		c.tell(news)
-	}
 }
 
 // hear answers the other servers until ctx ends.
@@ -266,13 +229,13 @@ func (c *socketCounts) take(ctx context.Context, text string) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		select {
-		case c.waiting[m.Ask] <- m.Open: // of a question that nobody waits for any more the channel is nil
+		case c.waiting[m.Ask] <- m: // of a question that nobody waits for any more the channel is nil
 		default:
 		}
 	case m.To == "" && m.Ask != 0:
 		ctx, cancel := context.WithTimeout(ctx, countPatience)
 		defer cancel()
-		_, _ = c.publish(ctx, socketsMessage{To: m.From, Ask: m.Ask, Open: c.here(m.IDs, m.Frames)}) // who asked does not wait for ever
+		_, _ = c.publish(ctx, socketsMessage{To: m.From, Ask: m.Ask, Open: c.here(m.IDs, m.Frames), All: c.open()}) // who asked does not wait for ever
 	case len(m.Changed) > 0:
 		c.note(func(c *socketCounts) { maps.Copy(c.heard, m.Changed) })
 	}

@@ -17,6 +17,7 @@ func TestSocketsAreCountedOnAllServers(t *testing.T) {
 	has := func(n int, heard time.Time) func(*Auth) {
 		return func(a *Auth) {
 			a.CountSockets = func(of SessionID) int { return map[SessionID]int{id: n}[of] }
+			a.OpenSockets = func() OpenSockets { return OpenSockets{All: 10 * n, Sessions: n} }
 			a.LastFrames = func([]SessionID) map[SessionID]time.Time { return map[SessionID]time.Time{id: heard} }
 		}
 	}
@@ -34,6 +35,9 @@ func TestSocketsAreCountedOnAllServers(t *testing.T) {
 	one.within(10*time.Second, "the sum, and the newest frame", func() bool { o := count(two); return o.N == 3 && o.At != nil && o.At.Equal(late) })
 	if o := one.auth.counts.all(t.Context(), []SessionID{"another"}, true); len(o) != 0 {
 		t.Errorf("of a session without sockets: %v", o)
+	}
+	if elsewhere := two.auth.SocketsElsewhere(t.Context()); elsewhere != (OpenSockets{10, 1}) {
+		t.Errorf("elsewhere %+v", elsewhere)
 	}
 	two.auth.SocketsChanged("not looked at", "bob")
 	two.auth.SocketsChanged(id, "ada")

@@ -85,9 +85,10 @@ func newHouse(t testing.TB, cfg Config, change ...func(*Deps)) *house {
 // figures are of a room where one user has one session.
 type figures struct{}
 
-func (figures) ErrorRate() float64        { return 0 }
-func (figures) LatencyP95() time.Duration { return 2500 * time.Microsecond }
-func (figures) RevokeP95() time.Duration  { return 0 }
+func (figures) ErrorRate() float64                                       { return 0 }
+func (figures) LatencyP95() time.Duration                                { return 2500 * time.Microsecond }
+func (figures) SocketsElsewhere(context.Context) (none auth.OpenSockets) { return none }
+func (figures) RevokeP95() time.Duration                                 { return 0 }
 func (figures) CountLive(context.Context) (auth.LiveCount, error) {
 	return auth.LiveCount{Sessions: 1, Users: 1}, nil
 }

@@ -230,6 +230,11 @@ func (h *Hub) LastFrames(sessions []auth.SessionID) map[auth.SessionID]time.Time
 	return heard
 }
 
+// OpenSockets counts those of this server.
+func (h *Hub) OpenSockets() auth.OpenSockets {
+	return auth.OpenSockets{All: h.Open(), Sessions: h.openVia(auth.ViaSession)}
+}
+
 // Open counts all open sockets on this server.
 func (h *Hub) Open() int {
 	h.mu.Lock()

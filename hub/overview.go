@@ -14,9 +14,10 @@ type Figures interface {
 	LatencyP95() time.Duration // of session validation in the last minute
 	RevokeP95() time.Duration  // from a revocation to the last socket that it closed here, in the last minute; 0: there was none
 	CountLive(ctx context.Context) (auth.LiveCount, error)
+	SocketsElsewhere(ctx context.Context) auth.OpenSockets // of the other servers
 }
 
-// Overview is the service at a glance: sockets of this server, sessions of all.
+// Overview is the service at a glance: sockets and sessions of all servers, times and errors of this one.
 type Overview struct {
 	Sockets      int      `json:"sockets"`
 	Users        int      `json:"users"`
@@ -37,14 +38,15 @@ func (h *Hub) overview(ctx context.Context, _ auth.Principal, _ struct{}) (Overv
 	if err != nil {
 		return Overview{}, err
 	}
-	o := Overview{Sockets: h.Open(), Users: live.Users, Sessions: live.Sessions,
+	open, others := h.OpenSockets(), h.figures.SocketsElsewhere(ctx)
+	o := Overview{Sockets: open.All + others.All, Users: live.Users, Sessions: live.Sessions,
 		ErrorRate: 100 * h.figures.ErrorRate(), ValidateP95: float64(h.figures.LatencyP95()) / float64(time.Millisecond)}
 	if p95 := h.figures.RevokeP95(); p95 > 0 {
 		ms := float64(p95) / float64(time.Millisecond)
 		o.RevokeP95 = &ms
 	}
 	if o.Sockets > 0 {
-		share := 100 * float64(h.openVia(auth.ViaSession)) / float64(o.Sockets)
+		share := 100 * float64(open.Sessions+others.Sessions) / float64(o.Sockets)
 		o.SessionShare = &share
 	}
 	return o, nil

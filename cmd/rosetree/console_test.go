@@ -94,6 +94,8 @@ func TestSessionsOfAnotherServerAreToldAtOnce(t *testing.T) {
 		}
 	}
 	counted(1)
+	watch.send(`{"id":2,"type":"subscribe","channel":"overview"}`)
+	watch.until("three sockets, two here and one there", func(m message) bool { return m.Type == "overview" && m.Sockets == 3 })
 	second := (&person{house: here, token: other.token}).socket()
 	second.typed("welcome")
 	counted(2)

@@ -95,7 +95,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, ready func(address
 		Calls: operations.byName(), Topics: slices.Concat(adminTopics(callers, health), personalTopics(market, portfolios, db), []hub.Topic{notices.Topic()}),
 		Address: callers.Address, Log: log, Registry: reg,
 	})
-	callers.CountSockets, callers.LastFrames = sockets.Sockets, sockets.LastFrames
+	callers.CountSockets, callers.LastFrames, callers.OpenSockets = sockets.Sockets, sockets.LastFrames, sockets.OpenSockets
 	market.FollowDemand(sockets.Watched, portfolios.Held)
 	followCallers(callers, sockets)
 	followUsers(market, portfolios, db, sockets)
