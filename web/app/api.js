@@ -53,6 +53,10 @@ export async function api(method, path, body, options = {}) {
     await proving;
     if (began < provenAt) return api(method, path, body, { ...options, again: true });
   }
+  if (res.status === 503 && method === 'GET' && !options.again) { // for a moment a store did not answer: to read twice does no harm
+    await new Promise((r) => setTimeout(r, Math.min(2, Number(res.headers.get('Retry-After')) || 1) * 1000));
+    return api(method, path, body, { ...options, again: true });
+  }
   if (OVER.includes(problem.code) && !options.quiet) sessionOver.value = problem;
   throw problem;
 }

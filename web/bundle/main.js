@@ -1,1 +1,1 @@
-import"./chunk-H5DN5ZKE.js";
+import"./chunk-KC2QAP2A.js";

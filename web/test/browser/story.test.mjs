@@ -81,8 +81,11 @@ test('what is added on one device appears on the other', async () => {
 test('a reload keeps the session; after a log-out nothing is readable behind the back button', async () => {
   const p = await page(await b.newContext(modes.light));
   await logIn(p, d.url, d.user());
+  let busy = 0; // once, as a server whose Redis does not answer for a moment
+  await p.route('**/api/portfolios', (r) => { busy++; return r.fulfill({ status: 503, contentType: 'application/problem+json', body: '{"code":"unavailable","detail":"busy"}' }); }, { times: 1 });
   await p.reload();
   await p.waitForSelector('[data-row]');
+  assert.equal(busy, 1, 'it was refused, and asked again');
   await p.goto(`${d.url}/sessions`);
   await p.waitForSelector('.device');
   await p.click('button[title=Account]');
