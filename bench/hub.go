@@ -58,7 +58,8 @@ func (everyone) Recheck(_ context.Context, p auth.Principal) (auth.Principal, er
 func (everyone) Renew(_ context.Context, p auth.Principal, _ string) (auth.Principal, error) {
 	return p, nil
 }
-func (everyone) Blind(auth.Principal) bool { return false }
+func (everyone) Blind(auth.Principal) bool                  { return false }
+func (everyone) SocketsChanged(auth.SessionID, auth.UserID) {}
 
 type market struct {
 	s       *hubSource

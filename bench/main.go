@@ -9,6 +9,7 @@ import (
 	"net/http"
 	_ "net/http/pprof"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"time"
 )
@@ -28,8 +29,12 @@ type options struct {
 
 func main() {
 	log.SetFlags(0)
+	if len(os.Args) == 2 && os.Args[1] == "compare" {
+		compare()
+		return
+	}
 	if len(os.Args) < 3 {
-		log.Fatal("usage: rosetree-bench serve|drive hub|centrifuge|centrifuge-joined|raw|raw-joined [flags]")
+		log.Fatal("usage: rosetree-bench compare, or serve|drive hub|hub-joined|centrifuge|centrifuge-joined|raw|raw-joined [flags]")
 	}
 	o := options{kind: os.Args[2]}
 	f := flag.NewFlagSet(os.Args[1], flag.ExitOnError)
@@ -59,7 +64,7 @@ type source interface {
 func serve(o options) {
 	var s source
 	switch o.kind {
-	case "hub":
+	case "hub", "hub-joined":
 		s = newHubSource(o)
 	case "centrifuge", "centrifuge-joined":
 		s = newCentrifugeSource(o)
@@ -73,6 +78,7 @@ func serve(o options) {
 	mux.Handle("/debug/pprof/", http.DefaultServeMux)
 	start := make(chan struct{}, 1)
 	mux.HandleFunc("POST /start", func(http.ResponseWriter, *http.Request) { start <- struct{}{} })
+	debug.FreeOSMemory() // what the packages' initialization left would hide what the first sockets take
 	l, err := net.Listen("tcp", o.listen)
 	if err != nil {
 		log.Fatal(err)
