@@ -98,30 +98,34 @@ func encodeAck(ack subscribed) []byte {
 	}{ack, ack.Symbols})
 }
 
-// leavePrices forgets symbols; "*" forgets all.
-func (c *conn) leavePrices(m channelMessage) ([]string, error) {
+// leavePrices forgets symbols; "*" forgets all. Where one of them is none, all stay.
+func (c *conn) leavePrices(m channelMessage) error {
 	if len(m.Symbols) == 0 {
-		return nil, missing("symbols")
+		return missing("symbols")
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var left []string
+	every, named := false, make(map[prices.Symbol]bool, len(m.Symbols))
 	for _, text := range m.Symbols {
-		left = append(left, text)
 		if text == "*" {
-			c.shard.unwatch(c, c.prices.tickers(), true)
-			c.prices = priceSlots{}
+			every = true
 			continue
 		}
 		symbol, err := prices.ParseSymbol(text)
 		if err != nil {
-			return nil, api.Invalid("symbols", "%s", err)
+			return api.Invalid("symbols", "%s", err)
 		}
-		if t := c.prices.drop(symbol); t != nil {
-			c.shard.unwatch(c, []*ticker{t}, false)
-		}
+		named[symbol] = true
 	}
-	return left, nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.end != nil: // its number in the shard may be another connection's by now
+	case every:
+		c.shard.unwatch(c, c.prices.tickers(), true)
+		c.prices = priceSlots{}
+	default:
+		c.shard.unwatch(c, c.prices.drop(named), false)
+	}
+	return nil
 }
 
 // watch marks c as interested and asks for a visit, which sends the snapshot; the caller holds c.mu.

@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"slices"
+
 	"rosetree/internal/api"
 	"rosetree/prices"
 )
@@ -90,15 +92,16 @@ func (p *priceSlots) takeIn(all []*ticker) {
 	}
 }
 
-func (p *priceSlots) drop(s prices.Symbol) *ticker {
-	for i := range p.slots {
-		if t := p.slots[i].ticker; t.symbol == s {
-			p.slots = append(p.slots[:i], p.slots[i+1:]...)
-			p.from = 0
-			return t
+// drop forgets symbols, and returns the tickers of those that were there.
+func (p *priceSlots) drop(symbols map[prices.Symbol]bool) (dropped []*ticker) {
+	p.from = 0
+	p.slots = slices.DeleteFunc(p.slots, func(s slot) bool {
+		if symbols[s.ticker.symbol] {
+			dropped = append(dropped, s.ticker)
 		}
-	}
-	return nil
+		return symbols[s.ticker.symbol]
+	})
+	return dropped
 }
 
 var (

@@ -37,7 +37,7 @@ func (c *conn) unsubscribe(text []byte) error {
 	ack := subscribed{ID: m.ID, Type: "unsubscribed", Channel: m.Channel, Portfolio: m.Portfolio}
 	switch m.Channel {
 	case "prices":
-		ack.Symbols, err = c.leavePrices(m)
+		ack.Symbols, err = m.Symbols, c.leavePrices(m)
 	case "portfolio":
 		err = c.leavePortfolio(m)
 	default:
