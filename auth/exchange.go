@@ -11,9 +11,9 @@ import (
 )
 
 var (
-	errCohortOff  = api.Forbidden("this account is not switched to sessions; go on with the legacy token")
-	errNotLegacy  = api.Conflict("what you hold is a session already")
-	errBeenRotate = api.Conflict("this legacy session was exchanged before, and its session has another secret since; log in again")
+	errCohortOff       = api.Forbidden("this account is not switched to sessions; go on with the legacy token")
+	errNotLegacy       = api.Conflict("what you hold is a session already")
+	errExchangedBefore = api.Conflict("this legacy session was exchanged before, and its session has another secret since; log in again")
 )
 
 // exchangeRequest may say what the session should be called in lists.
@@ -81,7 +81,7 @@ func (a *Auth) exchanged(ctx context.Context, u User, p Principal, from origin) 
 	}
 	live, err := a.readSession(ctx, t, from.ip)
 	if errors.Is(err, errNoSession) {
-		return grant{}, errBeenRotate
+		return grant{}, errExchangedBefore
 	}
 	if err != nil {
 		return grant{}, redisProblem(err)

@@ -10,25 +10,25 @@ import (
 // Close codes. The range is the rule, so that an old client can handle a new code:
 // 4000–4499 reconnect, 4500–4999 do not. Those below 4000 are the standard's (RFC 6455 §7.4).
 const (
-	codeNormal        = 1000 // the client closed
-	codeProtocol      = 1002 // broken framing
-	codeInvalidText   = 1007 // text that is not UTF-8
-	codeTooLarge      = 1009 // a message above the limit
-	codeRestart       = 1012 // this server stops; retry_ms spreads the return
-	codeUnavailable   = 1013 // who the caller is cannot be checked any longer
-	codeDrain         = 4000 // sent to another server while this one goes on
-	codeSlowConsumer  = 4001 // nothing was read for too long, or an ordered queue ran over
-	codeHeartbeat     = 4002 // the peer was silent for two heartbeats
-	codeRenewed       = 4003 // role or factor changed: reconnect once
-	codePathSwitched  = 4004 // this way of authenticating was switched off
-	codeRateLimited   = 4029 // too many messages
-	codeRevoked       = 4500
-	codeExpired       = 4501
-	codeSignedOut     = 4502
-	codeForbidden     = 4503 // locked down, or not allowed any longer
-	codeReplaced      = 4504 // a newer session took the place
-	codeTooManySocket = 4505
-	codeProtocolError = 4510 // not this protocol: a binary message
+	codeNormal         = 1000 // the client closed
+	codeProtocol       = 1002 // broken framing
+	codeInvalidText    = 1007 // text that is not UTF-8
+	codeTooLarge       = 1009 // a message above the limit
+	codeRestart        = 1012 // this server stops; retry_ms spreads the return
+	codeUnavailable    = 1013 // who the caller is cannot be checked any longer
+	codeDrain          = 4000 // sent to another server while this one goes on
+	codeSlowConsumer   = 4001 // nothing was read for too long, or an ordered queue ran over
+	codeHeartbeat      = 4002 // the peer was silent for two heartbeats
+	codeRenewed        = 4003 // role or factor changed: reconnect once
+	codePathSwitched   = 4004 // this way of authenticating was switched off
+	codeRateLimited    = 4029 // too many messages
+	codeRevoked        = 4500
+	codeExpired        = 4501
+	codeSignedOut      = 4502
+	codeForbidden      = 4503 // locked down, or not allowed any longer
+	codeReplaced       = 4504 // a newer session took the place
+	codeTooManySockets = 4505
+	codeProtocolError  = 4510 // not this protocol: a binary message
 )
 
 // goodbye says why the server ends a connection.

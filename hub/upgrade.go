@@ -131,7 +131,7 @@ func (c *conn) takePlace() {
 	c.shard.add(c)
 	c.queue(welcomeMessage(c))
 	if c.crowded {
-		c.finish(goodbye{code: codeTooManySocket, reason: "too_many_connections"}, "local")
+		c.finish(goodbye{code: codeTooManySockets, reason: "too_many_connections"}, "local")
 	}
 }
 
