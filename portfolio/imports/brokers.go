@@ -81,27 +81,17 @@ func ibkrCashRow(r record, row *Row) {
 	kind := strings.ToLower(r.get("Type"))
 	switch {
 	case strings.Contains(kind, "withholding"):
-		row.Type = ledger.Tax
-		if amount.IsPositive() {
-			row.bad("a tax of %s was given back: enter it by hand", amount)
-		}
+		row.debit(ledger.Tax, amount)
 	case strings.Contains(kind, "dividend"), strings.Contains(kind, "in lieu"):
-		row.Type = ledger.Dividend
-		if amount.IsNegative() {
-			row.bad("a dividend of %s was taken back: enter it by hand", amount)
-		}
+		row.credit(ledger.Dividend, amount)
 	case strings.Contains(kind, "interest"):
-		row.Type, row.Symbol = ledger.Interest, ""
-		if amount.IsNegative() {
-			row.Type = ledger.Fee
-		}
+		row.interest(amount)
+		row.Symbol = ""
 	case strings.Contains(kind, "fee"), strings.Contains(kind, "commission"):
-		row.Type, row.Symbol = ledger.Fee, ""
+		row.debit(ledger.Fee, amount)
+		row.Symbol = ""
 	case strings.Contains(kind, "deposit"), strings.Contains(kind, "withdrawal"):
-		row.Type, row.Symbol = ledger.Deposit, ""
-		if amount.IsNegative() {
-			row.Type = ledger.Withdrawal
-		}
+		row.transfer(amount)
 	default:
 		row.bad("type %q is not known", r.get("Type"))
 	}
@@ -257,7 +247,7 @@ func parseDegiro(data []byte, columns []string) (*File, error) {
 	for _, r := range t.records() {
 		row, order := Row{Line: r.line}, r.get("Order Id", "Order ID")
 		degiroRow(r, &row)
-		if row.Type == ledger.Fee && order != "" {
+		if row.Type == ledger.Fee && row.Bad == "" && order != "" {
 			if i, ok := trades[order]; ok && f.Rows[i].Currency == row.Currency {
 				f.Rows[i].Fee = f.Rows[i].Fee.Add(row.Amount.Decimal.Abs())
 				row.Skip = "a cost of its order: counted there"
@@ -294,20 +284,16 @@ func degiroRow(r record, row *Row) {
 	}
 	switch {
 	case strings.Contains(lower, "dividendbelasting") || strings.Contains(lower, "dividend tax"):
-		row.Type = ledger.Tax
+		row.debit(ledger.Tax, amount)
 	case strings.Contains(lower, "dividend"):
-		row.Type = ledger.Dividend
+		row.credit(ledger.Dividend, amount)
 	case strings.Contains(lower, "transactiekosten") || strings.Contains(lower, "transaction and/or third") || strings.Contains(lower, "kosten") || strings.Contains(lower, "fee"):
-		row.Type = ledger.Fee
+		row.debit(ledger.Fee, amount)
 	case strings.Contains(lower, "rente") || strings.Contains(lower, "interest"):
-		row.Type, row.Symbol = ledger.Interest, ""
-		if amount.IsNegative() {
-			row.Type = ledger.Fee
-		}
-	case strings.Contains(lower, "storting") || strings.Contains(lower, "deposit"):
-		row.Type, row.Symbol = ledger.Deposit, ""
-	case strings.Contains(lower, "terugstorting") || strings.Contains(lower, "withdrawal"):
-		row.Type, row.Symbol = ledger.Withdrawal, ""
+		row.interest(amount)
+		row.Symbol = ""
+	case strings.Contains(lower, "storting"), strings.Contains(lower, "deposit"), strings.Contains(lower, "withdrawal"): // and terugstorting, which goes out
+		row.transfer(amount)
 	case strings.Contains(lower, "valuta") || strings.Contains(lower, "fx ") || strings.Contains(lower, "cash sweep"):
 		row.Skip = "an exchange of currencies, or a move between accounts of the broker"
 	default:

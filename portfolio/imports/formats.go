@@ -176,33 +176,30 @@ func schwabRow(r record, row *Row) {
 	var amount decimal.Decimal
 	row.number(&amount, "amount", r.get("Amount"))
 	action := strings.ToLower(r.get("Action"))
-	sum := func(kind ledger.Type, in ledger.Type) {
-		row.Type, row.Amount, row.Price, row.Quantity = kind, decimal.NewNullDecimal(amount), decimal.NullDecimal{}, decimal.Decimal{}
-		if amount.IsNegative() {
-			row.Type = in
-		}
-	}
 	switch {
 	case action == "buy" || strings.HasPrefix(action, "reinvest shares"):
 		row.Type = ledger.Buy
+		return
 	case action == "sell":
 		row.Type = ledger.Sell
-	case strings.Contains(action, "div") || action == "cash in lieu" || strings.Contains(action, "cap gain"):
-		sum(ledger.Dividend, ledger.Tax)
-	case strings.Contains(action, "interest"):
-		sum(ledger.Interest, ledger.Fee)
-	case strings.Contains(action, "tax"):
-		sum(ledger.Tax, ledger.Tax)
-	case strings.Contains(action, "fee"):
-		sum(ledger.Fee, ledger.Fee)
-	case strings.HasPrefix(action, "moneylink") || strings.Contains(action, "wire") || strings.Contains(action, "funds"):
-		sum(ledger.Deposit, ledger.Withdrawal)
-		row.Symbol = ""
+		return
 	case action == "stock split":
 		split(row)
+		return
+	case strings.Contains(action, "div") || action == "cash in lieu" || strings.Contains(action, "cap gain"):
+		row.credit(ledger.Dividend, amount)
+	case strings.Contains(action, "interest"):
+		row.interest(amount)
+	case strings.Contains(action, "tax"):
+		row.debit(ledger.Tax, amount)
+	case strings.Contains(action, "fee"):
+		row.debit(ledger.Fee, amount)
+	case strings.HasPrefix(action, "moneylink") || strings.Contains(action, "wire") || strings.Contains(action, "funds"):
+		row.transfer(amount)
 	default:
 		row.bad("action %q is not known", r.get("Action"))
 	}
+	row.Amount, row.Price, row.Quantity = decimal.NewNullDecimal(amount), decimal.NullDecimal{}, decimal.Decimal{}
 }
 
 // split makes a row of the units that a split added, for nothing. Where the instrument's own split is

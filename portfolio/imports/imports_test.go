@@ -79,8 +79,13 @@ ID,Timestamp,Transaction Type,Asset,Quantity Transacted,Price Currency,Price at 
 11/01/2023,Reinvest Dividend,SPY,SPDR S&P 500 ETF,,,,$694.48
 10/14/2024 as of 10/10/2024,Sell,SPY,SPDR,"1,000",$500.00,$0.05,"$499,999.95"
 02/14/2025,Stock Split,NVDA,NVIDIA CORP,40,,,
+03/01/2025,Qualified Dividend,NVDA,NVIDIA CORP,,,,-$1.20
+03/02/2025,NRA Tax Adj,NVDA,NVIDIA CORP,,,,$0.30
+03/03/2025,NRA Tax Adj,NVDA,NVIDIA CORP,,,,-$0.30
+03/04/2025,MoneyLink Transfer,,to the bank,,,,-$50.00
 Transactions Total,,,,,,,$5.00`,
-			[]string{"2023-11-01 buy 1.6531 SPY @ 420.1 USD", "2023-11-01 dividend 0 SPY = 694.48 USD", "2024-10-14 sell 1000 SPY @ 500 USD fee 0.05", "2025-02-14 stock_dividend 40 NVDA USD", "skip"}},
+			[]string{"2023-11-01 buy 1.6531 SPY @ 420.1 USD", "2023-11-01 dividend 0 SPY = 694.48 USD", "2024-10-14 sell 1000 SPY @ 500 USD fee 0.05", "2025-02-14 stock_dividend 40 NVDA USD",
+				"bad", "bad", "2025-03-03 tax 0 NVDA = 0.3 USD", "2025-03-04 withdrawal 0 = 50 USD", "skip"}},
 		{"revolut-invest", `Date,Ticker,Type,Quantity,Price per share,Total Amount,Currency,FX Rate
 2023-09-22T13:30:10.514Z,O,BUY - MARKET,1.63453043,$52.07,$85.11,USD,1.0665
 2022-08-25T08:27:46.419568Z,TSLA,STOCK SPLIT,0.16431924,,$0,USD,0.0947
@@ -90,8 +95,23 @@ Transactions Total,,,,,,,$5.00`,
 		{"degiro-account", `Datum,Tijd,Valutadatum,Product,ISIN,Omschrijving,FX,Mutatie,,Saldo,,Order Id
 16-12-2022,09:05,15-12-2022,COCA-COLA COMPANY (THE,US1912161007,Dividend,,USD,"0,44",USD,"1,36",
 15-12-2022,16:55,15-12-2022,VANGUARD FTSE AW,IE00B3RBWM25,"Koop 3 Vanguard FTSE AW@90,25 EUR (IE00B3RBWM25)",,EUR,"-270,75",EUR,"10,00",abc-1
-15-12-2022,16:55,15-12-2022,VANGUARD FTSE AW,IE00B3RBWM25,DEGIRO Transactiekosten en/of kosten van derden,,EUR,"-1,00",EUR,"9,00",abc-1`,
-			[]string{"2022-12-16 dividend 0 US1912161007 = 0.44 USD", "2022-12-15 buy 3 IE00B3RBWM25 @ 90.25 EUR fee 1", "skip"}},
+15-12-2022,16:55,15-12-2022,VANGUARD FTSE AW,IE00B3RBWM25,DEGIRO Transactiekosten en/of kosten van derden,,EUR,"-1,00",EUR,"9,00",abc-1
+16-12-2022,09:10,15-12-2022,COCA-COLA COMPANY (THE,US1912161007,Dividend,,USD,"-0,44",USD,"0,92",
+16-12-2022,09:10,15-12-2022,COCA-COLA COMPANY (THE,US1912161007,Dividendbelasting,,USD,"0,07",USD,"0,99",
+17-12-2022,16:55,17-12-2022,VANGUARD FTSE AW,IE00B3RBWM25,DEGIRO Transactiekosten en/of kosten van derden,,EUR,"1,00",EUR,"10,00",abc-1
+18-12-2022,10:00,18-12-2022,,,iDEAL storting,,EUR,"500,00",EUR,"510,00",
+19-12-2022,10:00,19-12-2022,,,Terugstorting,,EUR,"-200,00",EUR,"310,00",
+20-12-2022,10:00,20-12-2022,,,Debetrente,,EUR,"-0,30",EUR,"309,70",`,
+			[]string{"2022-12-16 dividend 0 US1912161007 = 0.44 USD", "2022-12-15 buy 3 IE00B3RBWM25 @ 90.25 EUR fee 1", "skip",
+				"bad", "bad", "bad", "2022-12-18 deposit 0 = 500 EUR", "2022-12-19 withdrawal 0 = 200 EUR", "2022-12-20 fee 0 = 0.3 EUR"}},
+		{"ibkr-flex-cash", `"CurrencyPrimary","Symbol","ISIN","Description","Type","Amount","SettleDate","TransactionID"
+"USD","AAPL","US0378331005","cash dividend","Dividends","2.40","20230405","1"
+"USD","AAPL","US0378331005","cash dividend, reversal","Dividends","-2.40","20230406","2"
+"USD","","","market data","Other Fees","-1.5","20230407","3"
+"USD","","","market data, rebate","Other Fees","1.5","20230408","4"
+"USD","","","to the bank","Deposits/Withdrawals","-100","20230409","5"
+"USD","","","debit interest","Broker Interest Paid","-3","20230410","6"`,
+			[]string{"2023-04-05 dividend 0 AAPL = 2.4 USD", "bad", "2023-04-07 fee 0 = 1.5 USD", "bad", "2023-04-09 withdrawal 0 = 100 USD", "2023-04-10 fee 0 = 3 USD"}},
 		{"portfolio-performance-de", `Datum;Typ;Wert;Buchungswährung;Bruttobetrag;Währung Bruttobetrag;Wechselkurs;Gebühren;Steuern;Stück;ISIN;WKN;Ticker-Symbol;Wertpapiername;Notiz
 2023-01-05T10:30;Kauf;-1.010,50;EUR;;;;10,50;;10;DE0007164600;716460;SAP.DE;SAP SE;
 2023-06-05T00:00;Dividende;14,00;EUR;;;;;6,00;10;DE0007164600;716460;SAP.DE;SAP SE;`,

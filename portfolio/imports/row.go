@@ -98,6 +98,35 @@ func (r *Row) bad(format string, args ...any) {
 	}
 }
 
+// credit makes the row a sum that comes in. One that goes out takes back what was booked before, for which the ledger
+// has no type: without its sign it would be counted once more.
+func (r *Row) credit(kind ledger.Type, amount decimal.Decimal) {
+	if r.Type = kind; amount.IsNegative() {
+		r.bad("a %s of %s was taken back: enter it by hand", kind, amount.Abs())
+	}
+}
+
+// debit makes the row a sum that goes out, as credit does of one that comes in.
+func (r *Row) debit(kind ledger.Type, amount decimal.Decimal) {
+	if r.Type = kind; amount.IsPositive() {
+		r.bad("a %s of %s was given back: enter it by hand", kind, amount)
+	}
+}
+
+// transfer makes the row a sum of cash that comes in from outside, or goes out.
+func (r *Row) transfer(amount decimal.Decimal) {
+	if r.Type, r.Symbol = ledger.Deposit, ""; amount.IsNegative() {
+		r.Type = ledger.Withdrawal
+	}
+}
+
+// interest makes the row interest that was received, or that was paid.
+func (r *Row) interest(amount decimal.Decimal) {
+	if r.Type = ledger.Interest; amount.IsNegative() {
+		r.Type = ledger.Fee
+	}
+}
+
 // unsign makes what a broker writes with a sign positive: the type says the direction.
 func (r *Row) unsign() {
 	r.Quantity, r.Fee, r.Tax = r.Quantity.Abs(), r.Fee.Abs(), r.Tax.Abs()
