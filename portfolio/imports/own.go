@@ -15,52 +15,6 @@ import (
 	"rosetree/prices"
 )
 
-type ghostfolioFile struct {
-	Accounts []struct {
-		ID, Name, Currency string
-	} `json:"accounts"`
-	Activities []struct {
-		AccountID string      `json:"accountId"`
-		Comment   *string     `json:"comment"`
-		Fee       json.Number `json:"fee"`
-		Quantity  json.Number `json:"quantity"`
-		Type      string      `json:"type"`
-		UnitPrice json.Number `json:"unitPrice"`
-		Currency  string      `json:"currency"`
-		Date      string      `json:"date"`
-		Symbol    string      `json:"symbol"`
-		ID        string      `json:"id"`
-	} `json:"activities"`
-}
-
-func parseGhostfolioJSON(data []byte, _ []string) (*File, error) {
-	var g ghostfolioFile
-	if err := json.Unmarshal(bytes.TrimPrefix(data, []byte("\ufeff")), &g); err != nil {
-		return nil, fmt.Errorf("not the JSON of an export: %w", err)
-	}
-	if g.Activities == nil {
-		return nil, errors.New("the JSON has no activities")
-	}
-	f, names := &File{}, map[string]string{}
-	for _, a := range g.Accounts {
-		names[a.ID] = a.Name
-		f.Accounts = append(f.Accounts, Account{Name: a.Name, Currency: a.Currency, Oversell: "reject"})
-	}
-	for i, a := range g.Activities {
-		row := Row{Line: i + 1, Account: names[a.AccountID], Symbol: a.Symbol, Currency: a.Currency, ID: a.ID}
-		if a.Comment != nil {
-			row.Note = *a.Comment
-		}
-		row.date(a.Date)
-		row.number(&row.Quantity, "quantity", a.Quantity.String())
-		row.null(&row.Price, "unitPrice", a.UnitPrice.String())
-		row.number(&row.Fee, "fee", a.Fee.String())
-		ghostfolioType(&row, a.Type)
-		f.Rows = append(f.Rows, row)
-	}
-	return f, nil
-}
-
 // Own is our own JSON: all of a portfolio, to the last digit.
 type Own struct {
 	Format       string           `json:"format"` // "rosetree"
@@ -184,4 +138,17 @@ func parseOwnJSON(data []byte, _ []string) (*File, error) {
 		f.Rows = append(f.Rows, row)
 	}
 	return f, nil
+}
+
+// rosetreeRow is a line of our own CSV.
+func rosetreeRow(r record, row *Row) {
+	row.date(r.get("executed_at"))
+	row.Account, row.Type, row.Symbol, row.Currency = r.get("account"), ledger.Type(r.get("type")), r.get("symbol"), r.get("currency")
+	row.number(&row.Quantity, "quantity", r.get("quantity"))
+	row.null(&row.Price, "price", r.get("price"))
+	row.null(&row.Amount, "amount", r.get("amount"))
+	row.number(&row.Fee, "fee", r.get("fee"))
+	row.number(&row.Tax, "tax", r.get("tax"))
+	row.null(&row.Rate, "fx_rate", r.get("fx_rate"))
+	row.Note, row.Pair, row.ID = r.get("note"), r.get("pair"), r.get("id")
 }
