@@ -44,14 +44,7 @@ type entry struct {
 	session    session // of quote
 	shares     day     // quote.Price is per share as of this day
 	quote      Quote   // N is 0 while no price is known
-	closes     [2]dayClose
-}
-
-// dayClose is a session's last price; day 0 is none.
-type dayClose struct {
-	day    day
-	price  decimal.Decimal
-	shares day // per share as of this day; splits after it are still to be counted
+	closes     newestCloses
 }
 
 // NewBook is an empty book: define instruments before their ticks come.
@@ -178,8 +171,8 @@ func (e *entry) enter(at time.Time) {
 	}
 	ended := e.session.day
 	e.session = e.calendar.sessionAt(at)
-	if e.quote.N > 0 && e.session.day > ended && e.closeOn(ended) == nil {
-		e.keep(dayClose{ended, e.quote.Price, e.shares})
+	if e.quote.N > 0 && e.session.day > ended && e.closes.on(ended) == nil {
+		e.closes.keep(dayClose{ended, e.quote.Price, e.shares})
 	}
 	if n, m := e.splitsIn(e.shares, e.session.day); n != m {
 		e.guard = guard{} // what was near is far by the ratio now
@@ -188,38 +181,13 @@ func (e *entry) enter(at time.Time) {
 	e.refer()
 }
 
-func (e *entry) closeOn(d day) *dayClose {
-	for i := range e.closes {
-		if e.closes[i].day == d {
-			return &e.closes[i]
-		}
-	}
-	return nil
-}
-
-// keep stores c among the two newest closes, oldest first.
-func (e *entry) keep(c dayClose) {
-	switch known := e.closeOn(c.day); {
-	case known != nil:
-		*known = c
-	case c.day > e.closes[1].day:
-		e.closes[0], e.closes[1] = e.closes[1], c
-	case c.day > e.closes[0].day:
-		e.closes[0] = c
-	}
-}
-
 // refer makes the newest close before the session of the latest price the reference of the day change.
 func (e *entry) refer() {
 	e.era++
 	e.quote.Previous = decimal.NullDecimal{}
-	for i := range e.closes {
-		if c := &e.closes[i]; c.day != 0 && c.day < e.session.day {
-			e.quote.Previous = decimal.NewNullDecimal(c.price)
-			if n, m := e.splitsIn(c.shares, e.shares); n != m {
-				e.quote.Previous = decimal.NewNullDecimal(restate(c.price, n, m))
-			}
-		}
+	if c := e.closes.before(e.session.day); c != nil {
+		n, m := e.splitsIn(c.shares, e.shares)
+		e.quote.Previous = decimal.NewNullDecimal(restate(c.price, n, m))
 	}
 }
 

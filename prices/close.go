@@ -3,7 +3,52 @@ package prices
 import (
 	"math"
 	"time"
+
+	"github.com/shopspring/decimal"
 )
+
+// dayClose is a session's last price; day 0 is none.
+type dayClose struct {
+	day    day
+	price  decimal.Decimal
+	shares day // per share as of this day; splits after it are still to be counted
+}
+
+// newestCloses are an instrument's two newest, the older one first: the session of the last price may have its close
+// already, and then the day change refers to the one before.
+type newestCloses [2]dayClose
+
+// on is the close of d; nil where none is known.
+func (l *newestCloses) on(d day) *dayClose {
+	for i := range l {
+		if l[i].day == d {
+			return &l[i]
+		}
+	}
+	return nil
+}
+
+// before is the newest close of a day before d; nil where none is known.
+func (l *newestCloses) before(d day) *dayClose {
+	for i := len(l) - 1; i >= 0; i-- {
+		if l[i].day != 0 && l[i].day < d {
+			return &l[i]
+		}
+	}
+	return nil
+}
+
+// keep takes c in, where it is among the newest.
+func (l *newestCloses) keep(c dayClose) {
+	switch known := l.on(c.day); {
+	case known != nil:
+		*known = c
+	case c.day > l[1].day:
+		l[0], l[1] = l[1], c
+	case c.day > l[0].day:
+		l[0] = c
+	}
+}
 
 // Closed tells the book the last price of a session. It serves the day change, and as the price itself
 // while there never was a tick: then n is 1, which no tick has where several servers share their prices.
@@ -50,7 +95,7 @@ func (b *Book) closed(e *entry, c Close, now time.Time) {
 	if e.instrument.PriceAdjusted {
 		shares = math.MaxInt32
 	}
-	e.keep(dayClose{d, c.Close, shares})
+	e.closes.keep(dayClose{d, c.Close, shares})
 	at, before := e.momentOf(d, now), e.quote
 	if e.quote.N <= 1 && at.After(e.quote.At) {
 		e.session, e.guard = e.calendar.sessionAt(at), guard{}
