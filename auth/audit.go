@@ -56,8 +56,8 @@ const selectAudit = `SELECT id, at, actor, action, subject, ip, outcome, detail 
 	WHERE ($1 = '' OR actor = $1) AND ($2 = '' OR action = $2) AND ($3 = '' OR subject = $3) AND ($4 = '' OR outcome = $4)
 	  AND ($5::bigint = 0 OR id < $5) ORDER BY id DESC LIMIT $6`
 
-// AuditLog reads the log.
-func (a *Auth) AuditLog(ctx context.Context, f AuditFilter) (lines []AuditEntry, err error) {
+// auditLog reads the log.
+func (a *Auth) auditLog(ctx context.Context, f AuditFilter) (lines []AuditEntry, err error) {
 	if f.Limit <= 0 || f.Limit > 1000 {
 		f.Limit = 100
 	}

@@ -189,9 +189,14 @@ func (a *Auth) askRedis(ctx context.Context, utag string, read func(context.Cont
 	return s, err
 }
 
+// lookUp reads a session by its id through the breaker.
+func (a *Auth) lookUp(ctx context.Context, id SessionID) (Session, error) {
+	return a.askRedis(ctx, utagOf(id), func(ctx context.Context) (Session, error) { return a.sessions.lookup(ctx, id) })
+}
+
 // companionLives: while Redis can be asked, the session decides; while not, the denylist has decided already.
 func (a *Auth) companionLives(ctx context.Context, id SessionID) error {
-	_, err := a.askRedis(ctx, utagOf(id), func(ctx context.Context) (Session, error) { return a.sessions.lookup(ctx, id) })
+	_, err := a.lookUp(ctx, id)
 	if errors.Is(err, errNoSession) {
 		return errSessionOver
 	}
@@ -214,7 +219,7 @@ func (a *Auth) verifyFallback(ctx context.Context, raw string, switches Switches
 
 // redisAnswers refuses a receipt for a session that Redis can be asked about: nothing but the question tells whether it can.
 func (a *Auth) redisAnswers(ctx context.Context, id SessionID) error {
-	_, err := a.askRedis(ctx, utagOf(id), func(ctx context.Context) (Session, error) { return a.sessions.lookup(ctx, id) })
+	_, err := a.lookUp(ctx, id)
 	switch {
 	case err == nil:
 		return errFallbackOnly

@@ -83,7 +83,7 @@ func (r Rows) Within(limit time.Duration) Rows {
 func (db *DB) As(p Principal) Rows { return Rows{db: db, scope: scopeUser, uid: p.User} }
 
 // Service is the server's own tables.
-func (db *DB) Service(s Service) Rows { return Rows{db: db, scope: string(s), uid: noUser} }
+func (db *DB) Service(s Service) Rows { return Rows{db: db, scope: string(s), uid: nobody} }
 
 // bindSQL is the first statement of every transaction. It also re-pins what a hostile statement in an earlier
 // transaction may have left in the session, where it did: setting costs more than looking. The login's own search_path
@@ -262,7 +262,7 @@ func (db *DB) readClock(ctx context.Context, c *pgxpool.Conn) error {
 func (db *DB) acquireError(caller context.Context, err error) error {
 	if caller.Err() == nil && errors.Is(err, context.DeadlineExceeded) && db.pool.Stat().AcquiredConns() >= db.pool.Config().MaxConns {
 		db.metrics.busy.Inc()
-		return ErrBusy
+		return errBusy
 	}
 	return err
 }

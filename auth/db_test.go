@@ -178,12 +178,12 @@ func TestFullMeansWaitABoundedTimeAndThenUnavailable(t *testing.T) {
 	start := time.Now()
 	err = oneRow(t.Context(), db.As(p), new(int), "select 1")
 	problem := api.ProblemOf(err)
-	if took := time.Since(start); !errors.Is(err, ErrBusy) || problem.Code != "unavailable" || problem.RetryAfter <= 0 || took < 150*time.Millisecond || took > 800*time.Millisecond {
+	if took := time.Since(start); !errors.Is(err, errBusy) || problem.Code != "unavailable" || problem.RetryAfter <= 0 || took < 150*time.Millisecond || took > 800*time.Millisecond {
 		t.Errorf("after %v: %v", took, err)
 	}
 	left, leave := context.WithCancel(t.Context())
 	leave()
-	if err := oneRow(left, db.As(p), new(int), "select 1"); !errors.Is(err, context.Canceled) || errors.Is(err, ErrBusy) {
+	if err := oneRow(left, db.As(p), new(int), "select 1"); !errors.Is(err, context.Canceled) || errors.Is(err, errBusy) {
 		t.Errorf("a client that left while it waited: %v", err)
 	}
 	wg.Wait()

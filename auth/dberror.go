@@ -13,8 +13,8 @@ import (
 	"rosetree/internal/api"
 )
 
-// ErrBusy is inside the error that is returned when all connections stay in use for DB_ACQUIRE_WAIT.
-var ErrBusy = errors.New("auth: all database connections are in use")
+// errBusy is inside the error that is returned when all connections stay in use for DB_ACQUIRE_WAIT.
+var errBusy = errors.New("auth: all database connections are in use")
 
 // undone tells whether the server says, or the fact that it was never reached, that nothing happened.
 func undone(err error) bool {
@@ -66,7 +66,7 @@ func dbProblem(err error) error {
 	switch {
 	case told || errors.Is(err, context.Canceled):
 		return err
-	case errors.Is(err, ErrBusy):
+	case errors.Is(err, errBusy):
 		return errors.Join(api.Unavailable("the server is busy; try again", time.Second), err)
 	case tooLong(err):
 		return errors.Join(api.Unavailable("the database took too long; try again", 2*time.Second), err)

@@ -35,7 +35,7 @@ func (a *Auth) erase(w http.ResponseWriter, r *http.Request) error {
 	}
 	by := p.asUser()
 	by.IP = a.where.clientIP(r).String()
-	if err := a.EraseUser(r.Context(), p.User, by); err != nil {
+	if err := a.eraseUser(r.Context(), p.User, by); err != nil {
 		return err
 	}
 	a.forgetCookies(w, r)
@@ -64,9 +64,9 @@ func (a *Auth) proveErase(r *http.Request, p Principal, in eraseRequest) error {
 	return a.proveOwn(r, p, "password", in.Password)
 }
 
-// EraseUser deletes an account: credentials, sessions, portfolios, ledger, watch lists, alerts, shares. What stays is
+// eraseUser deletes an account: credentials, sessions, portfolios, ledger, watch lists, alerts, shares. What stays is
 // the audit log and the revocation that ended the sessions; both name the user by id alone.
-func (a *Auth) EraseUser(ctx context.Context, user UserID, by Actor) error {
+func (a *Auth) eraseUser(ctx context.Context, user UserID, by Actor) error {
 	if err := a.keepAnAdmin(ctx, user); err != nil {
 		return err
 	}

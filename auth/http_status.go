@@ -62,7 +62,7 @@ func (a *Auth) describe(ctx context.Context, p Principal, switches Switches, out
 	v := sessionView{ID: p.Session, CreatedAt: p.IssuedAt.UTC(), LastSeenAt: time.Now().UTC(), ExpiresAt: p.Expires.UTC(), Current: true,
 		Sockets: a.CountSockets(p.Session), Auth: p.Via}
 	if p.Via == ViaSession {
-		s, err := a.askRedis(ctx, utagOf(p.Session), func(ctx context.Context) (Session, error) { return a.sessions.lookup(ctx, p.Session) })
+		s, err := a.lookUp(ctx, p.Session)
 		if err == nil {
 			v = a.view(s, p.Via, p.Session)
 		}
@@ -93,9 +93,6 @@ func (a *Auth) healthSessions(w http.ResponseWriter, r *http.Request) error {
 	writeHealth(w, map[string]error{"redis": a.CheckSessions(r.Context()), "database": a.CheckDatabase(r.Context())})
 	return nil
 }
-
-// nobody is the user of self-checks.
-const nobody UserID = "00000000-0000-0000-0000-000000000000"
 
 // CheckSessions says whether the session path can authenticate right now.
 func (a *Auth) CheckSessions(ctx context.Context) error {

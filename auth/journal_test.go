@@ -84,7 +84,7 @@ func TestR18_WhatWasAcknowledgedOutlivesItsServer(t *testing.T) {
 
 func lineAbout(t *testing.T, db *DB, subject string) AuditEntry {
 	t.Helper()
-	lines, err := (&Auth{rows: db.Service(ServiceAuth)}).AuditLog(t.Context(), AuditFilter{Subject: subject})
+	lines, err := (&Auth{rows: db.Service(ServiceAuth)}).auditLog(t.Context(), AuditFilter{Subject: subject})
 	if err != nil || len(lines) != 1 {
 		t.Fatalf("%d lines of audit about %s: %v", len(lines), subject, err)
 	}

@@ -51,7 +51,7 @@ func (k keyring) utags(user UserID) []string {
 	return all
 }
 
-// keyID names a public key without telling anything of the secret.
+// publicKeyID names a key by its public half without telling anything of the secret.
 func publicKeyID(key ed25519.PrivateKey) string {
 	sum := sha256.Sum256(key.Public().(ed25519.PublicKey))
 	return hex.EncodeToString(sum[:4])

@@ -284,7 +284,7 @@ func (a *Auth) auditList(ctx context.Context, _ Principal, in AuditFilter) (audi
 	if in.Limit <= 0 || in.Limit > 1000 {
 		in.Limit = 100
 	}
-	lines, err := a.AuditLog(ctx, in)
+	lines, err := a.auditLog(ctx, in)
 	page := auditPage{Entries: lines}
 	if page.Entries == nil {
 		page.Entries = []AuditEntry{}

@@ -9,7 +9,7 @@ import (
 
 func (s *server) refusedLines(action string) (lines []AuditEntry) {
 	s.t.Helper()
-	lines, err := s.auth.AuditLog(s.t.Context(), AuditFilter{Action: action, Outcome: "refused"})
+	lines, err := s.auth.auditLog(s.t.Context(), AuditFilter{Action: action, Outcome: "refused"})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -64,7 +64,7 @@ func TestTheDatabaseAcceptsWhatWeSignAndWeSignWhatItWould(t *testing.T) {
 		}
 	}
 	for _, s := range []Service{ServiceAuth, ServiceFeed, ServiceRelay} {
-		if got := claim(t, conn, db.signer.mint(string(s), noUser, time.Now(), contextTTL, 0)); got != string(s) {
+		if got := claim(t, conn, db.signer.mint(string(s), string(nobody), time.Now(), contextTTL, 0)); got != string(s) {
 			t.Errorf("service %s is taken for %q", s, got)
 		}
 	}
@@ -218,6 +218,6 @@ func BenchmarkMint(b *testing.B) {
 	s := newSigner(bytes.Repeat([]byte("k"), 32), "rosetree", "rosetree_api")
 	b.ReportAllocs()
 	for b.Loop() {
-		s.mint(scopeUser, noUser, time.Unix(1_800_000_000, 0), contextTTL, 1234)
+		s.mint(scopeUser, string(nobody), time.Unix(1_800_000_000, 0), contextTTL, 1234)
 	}
 }

@@ -23,11 +23,13 @@ const (
 
 const (
 	scopeUser = "u"
-	noUser    = "00000000-0000-0000-0000-000000000000"
 	// contextTTL is how long a bound context counts: longer than any statement may run, short enough
 	// that one which leaked through a poisoned session is soon worthless.
 	contextTTL = 30 * time.Second
 )
+
+// nobody is the user of a service's contexts and of self-checks.
+const nobody UserID = "00000000-0000-0000-0000-000000000000"
 
 // signer makes the identity contexts that app.uid() and app.service() verify:
 // v1.<kid>.<scope>.<uid>.<exp>.<pid>.<mac>. The MAC covers the database and the login as well.
@@ -38,12 +40,12 @@ type signer struct {
 }
 
 func newSigner(key []byte, database, login string) *signer {
-	return &signer{kid: keyID(key), prefix: "rosetree.ctx|" + database + "|" + login + "|",
+	return &signer{kid: contextKeyID(key), prefix: "rosetree.ctx|" + database + "|" + login + "|",
 		macs: sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
 }
 
-// keyID is the number by which the database knows the key; app_private.key_id computes the same.
-func keyID(key []byte) string {
+// contextKeyID is the number by which the database knows the key; app_private.key_id computes the same.
+func contextKeyID(key []byte) string {
 	sum := sha256.Sum256(append([]byte("rosetree.kid|"), key...))
 	return strconv.FormatUint(uint64(binary.BigEndian.Uint32(sum[:4])&0x7fffffff), 10)
 }

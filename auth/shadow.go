@@ -72,5 +72,5 @@ func (a *Auth) twinOf(ctx context.Context, p Principal) (Session, error) {
 	if !isSessionID(string(id)) {
 		id = a.keys.exchangeToken(p.User, p.Session).id
 	}
-	return a.askRedis(ctx, utagOf(id), func(ctx context.Context) (Session, error) { return a.sessions.lookup(ctx, id) })
+	return a.lookUp(ctx, id)
 }

@@ -39,7 +39,7 @@ func (a *Auth) requireStepUp(ctx context.Context, p Principal) error {
 	case p.Via != ViaSession:
 		return errStepUp
 	}
-	s, err := a.askRedis(ctx, utagOf(p.Session), func(ctx context.Context) (Session, error) { return a.sessions.lookup(ctx, p.Session) })
+	s, err := a.lookUp(ctx, p.Session)
 	if err != nil || s.User != p.User || a.clock.now().Sub(s.AuthAt) > stepUpFresh {
 		return errStepUp
 	}

@@ -40,7 +40,7 @@ type conn struct {
 	out       []byte  // whole frames in order, not yet handed to the kernel
 	prices    priceSlots
 	views     []*view         // watched portfolios
-	topics    []*subscription // notices, sessions, rollout
+	topics    []*subscription // of the channels that are neither prices nor portfolio
 	suspended bool
 	blind     bool      // account data waits until the session can be checked again
 	inbox     [][]byte  // messages that wait for the worker

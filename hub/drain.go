@@ -70,10 +70,10 @@ func until(due time.Time, stop <-chan struct{}) bool {
 // errMoving: one drain at a time.
 var errMoving = api.Conflict("this server is sending its sockets away already")
 
-// Move sends a share of this server's sockets (in per cent) to others with 4000, and goes on serving: after a
+// move sends a share of this server's sockets (in per cent) to others with 4000, and goes on serving: after a
 // deploy the server that came up last has none. Until the last of them has been told to be back, upgrades
 // are refused here and moving is on. It returns how many leave and when it is over.
-func (h *Hub) Move(percent float64, moving func(on bool)) (sockets int, over time.Duration, err error) {
+func (h *Hub) move(percent float64, moving func(on bool)) (sockets int, over time.Duration, err error) {
 	leaving := h.connections()
 	leaving = leaving[:int(float64(len(leaving))*percent/100)] // in no order: a map's
 	window := h.window(len(leaving))
@@ -110,7 +110,7 @@ func (h *Hub) MoveRoute(mux *http.ServeMux, moving func(on bool)) {
 			api.WriteProblem(w, r, err)
 			return
 		}
-		sockets, over, err := h.Move(percent, moving)
+		sockets, over, err := h.move(percent, moving)
 		if err != nil {
 			api.WriteProblem(w, r, err)
 			return

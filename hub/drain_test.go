@@ -57,11 +57,11 @@ func TestMoveSendsAShareAwayAndTheServerGoesOn(t *testing.T) {
 		}
 		synctest.Wait()
 		var ready []bool
-		sockets, over, err := h.hub.Move(50, func(on bool) { ready = append(ready, !on) })
+		sockets, over, err := h.hub.move(50, func(on bool) { ready = append(ready, !on) })
 		if err != nil || sockets != all/2 {
 			t.Fatalf("%d sockets, %v", sockets, err)
 		}
-		if _, _, err := h.hub.Move(50, func(bool) {}); err != errMoving {
+		if _, _, err := h.hub.move(50, func(bool) {}); err != errMoving {
 			t.Errorf("twice at once: %v", err)
 		}
 		if _, resp, err := h.tryDial("bob"); err == nil || resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
@@ -84,7 +84,7 @@ func TestAStopEndsAMoveAndTheServerStaysUnready(t *testing.T) {
 	inBubble(t, Config{}, func(t *testing.T, h *house) {
 		h.dial("ana").next("welcome")
 		on := 0
-		if _, _, err := h.hub.Move(100, func(moving bool) {
+		if _, _, err := h.hub.move(100, func(moving bool) {
 			if moving {
 				on++
 			} else {
@@ -98,7 +98,7 @@ func TestAStopEndsAMoveAndTheServerStaysUnready(t *testing.T) {
 		if on != 1 {
 			t.Error("a server that stops said that it is ready")
 		}
-		if _, _, err := h.hub.Move(100, func(bool) {}); err == nil {
+		if _, _, err := h.hub.move(100, func(bool) {}); err == nil {
 			t.Error("a server that stops began to move sockets")
 		}
 	})

@@ -98,7 +98,7 @@ type Deps struct {
 	Portfolios Portfolios
 	Figures    Figures                                  // for the admins' overview
 	Calls      map[string]api.Operation[auth.Principal] // by name
-	Topics     []Topic                                  // notices, sessions, rollout, …
+	Topics     []Topic                                  // besides the hub's own: devices, overview
 	Address    func(*http.Request) string               // a client's address; nil: of the TCP connection
 	Log        *slog.Logger
 	Registry   prometheus.Registerer

@@ -18,7 +18,7 @@ type NoticeBoard struct {
 // wrong costs the database nothing, and a database that is away takes no notice with it.
 func (n *Notices) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/notices", func(w http.ResponseWriter, r *http.Request) {
-		board, known := n.Board(time.Now())
+		board, known := n.sorted(time.Now())
 		if !known {
 			api.WriteProblem(w, r, api.Unavailable("the notices were not read yet", time.Second))
 			return
@@ -27,8 +27,8 @@ func (n *Notices) Routes(mux *http.ServeMux) {
 	})
 }
 
-// Board sorts the notices by what they are at a time; false while they were never read.
-func (n *Notices) Board(at time.Time) (b NoticeBoard, known bool) {
+// sorted is the notices by what they are at a time; false while they were never read.
+func (n *Notices) sorted(at time.Time) (b NoticeBoard, known bool) {
 	n.mu.Lock()
 	all := n.board
 	n.mu.Unlock()

@@ -241,7 +241,7 @@ func (r *replay) act(words []string) {
 	case "drain":
 		r.h.stop()
 	case "move":
-		if _, _, err := r.h.hub.Move(100, func(bool) {}); err != nil {
+		if _, _, err := r.h.hub.move(100, func(bool) {}); err != nil {
 			r.fail("%v", err)
 		}
 	default:

@@ -17,7 +17,7 @@ import (
 // own runs an operation on a user's own instruments and prices.
 func (w *world) own(p auth.Principal, name, params string) {
 	w.t.Helper()
-	all := w.past.OwnOperations()
+	all := w.past.UserOperations()
 	i := slices.IndexFunc(all, func(o api.Operation[prices.Owner]) bool { return o.Name == name })
 	if _, err := all[i].Call(context.Background(), prices.Owner{ID: string(p.User), Rows: w.db.As(p)}, json.RawMessage(params)); err != nil {
 		w.t.Fatal(err)

@@ -13,8 +13,8 @@ import (
 	"rosetree/internal/api"
 )
 
-// AlertOperations are what users do with their alerts.
-func (s *Service) AlertOperations() []api.Operation[Owner] {
+// alertOperations are what users do with their alerts.
+func (s *Service) alertOperations() []api.Operation[Owner] {
 	return []api.Operation[Owner]{
 		api.Op("alert.list", http.MethodGet, "/api/alerts", s.listAlerts),
 		api.Op("alert.add", http.MethodPost, "/api/alerts", s.addAlert),

@@ -40,7 +40,7 @@ func (s span) start(t time.Time, d day) time.Time {
 	return t.UTC().Truncate(s.long)
 }
 
-// ohlc is what a price did in one minute.
+// ohlc is what a price did in a minute, or in a longer span that begins at start.
 type ohlc struct {
 	symbol                 Symbol
 	start                  time.Time

@@ -24,7 +24,7 @@ func (s *Service) Operations() []api.Operation[struct{}] {
 
 // UserOperations are what each user may do with what is theirs.
 func (s *Service) UserOperations() []api.Operation[Owner] {
-	return slices.Concat(s.AlertOperations(), s.WatchlistOperations(), s.OwnOperations())
+	return slices.Concat(s.alertOperations(), s.watchlistOperations(), s.ownOperations())
 }
 
 // SymbolList is a JSON array of symbols, or one text with commas as in a query string.

@@ -26,9 +26,9 @@ type OwnInstrument struct {
 	PriceDate  *string          `json:"price_date"` // of the newest price
 }
 
-// OwnOperations are what users do with instruments and prices of their own, and the search that finds them. A change is news of the portfolios that
+// ownOperations are what users do with instruments and prices of their own, and the search that finds them. A change is news of the portfolios that
 // hold the instrument: the database sees to that.
-func (s *Service) OwnOperations() []api.Operation[Owner] {
+func (s *Service) ownOperations() []api.Operation[Owner] {
 	return []api.Operation[Owner]{
 		api.Op("instrument.search", http.MethodGet, "/api/instruments", s.search),
 		api.Op("instrument.own.list", http.MethodGet, "/api/own/instruments", s.listOwn),

@@ -26,8 +26,8 @@ const (
 	symbolsPerList = 500
 )
 
-// WatchlistOperations are what users do with theirs. Each change is told to all connections that follow "watchlists".
-func (s *Service) WatchlistOperations() []api.Operation[Owner] {
+// watchlistOperations are what users do with theirs. Each change is told to all connections that follow "watchlists".
+func (s *Service) watchlistOperations() []api.Operation[Owner] {
 	return []api.Operation[Owner]{
 		api.Op("watchlist.list", http.MethodGet, "/api/watchlists", s.listWatchlists),
 		api.Op("watchlist.add", http.MethodPost, "/api/watchlists", s.addWatchlist),

@@ -12,8 +12,7 @@ import (
 
 func newAudit() *cobra.Command {
 	cmd := &cobra.Command{Use: "audit", Short: "The audit log: export, verify"}
-	var asJSON bool
-	cmd.PersistentFlags().BoolVar(&asJSON, "json", false, "print one line of JSON")
+	answersJSON(cmd)
 	var after int64
 	export := &cobra.Command{Use: "export", Short: "Write the log to standard output, oldest first, one JSON object a line", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
 		return withAuth(cmd, func(ctx context.Context, a *auth.Auth) error {

@@ -15,13 +15,6 @@ import (
 	"rosetree/auth"
 )
 
-// checkSettings are those that something outside this program has to agree with.
-type checkSettings struct {
-	Database auth.DBConfig
-	Redis    auth.Secret `env:"REDIS_URL,required" secret:"true" doc:"Redis for sessions: redis://, rediss://, unix://, redis+cluster://, redis+sentinel://"`
-	Auth     auth.Config
-}
-
 func newCheck() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -46,7 +39,7 @@ func newCheck() *cobra.Command {
 }
 
 func check(ctx context.Context, environ []string) []auth.Finding {
-	s, err := loadSettings[checkSettings](environ)
+	s, err := loadSettings[operatorSettings](environ)
 	if err != nil {
 		return wrongSettings(err)
 	}
@@ -58,7 +51,7 @@ func check(ctx context.Context, environ []string) []auth.Finding {
 		found = append(found, auth.CheckDatabase(ctx, db)...)
 		db.Close()
 	}
-	rdb, err := auth.OpenRedis(string(s.Redis))
+	rdb, err := auth.OpenRedis(string(s.Redis.URL))
 	if err != nil {
 		return append(found, auth.Finding{What: "Redis", Status: auth.StatusFailed, Detail: err.Error(), Do: "correct REDIS_URL"})
 	}

@@ -25,8 +25,11 @@ type seeder struct {
 // seedDemo makes people, portfolios and history where they are not there yet, and returns the log-ins.
 func seedDemo(ctx context.Context, folder string, cfg Config, say func(string, ...any)) ([]demoPerson, error) {
 	logins, err := readLogins(folder)
-	if err != nil || logins.Seeded {
-		return logins.people(), err
+	if err != nil {
+		return nil, err
+	}
+	if logins.Seeded {
+		return logins.People, nil
 	}
 	say("writing people, price history and portfolios")
 	s, done, err := newSeeder(ctx, cfg)
@@ -50,13 +53,6 @@ func seedDemo(ctx context.Context, folder string, cfg Config, say func(string, .
 	}
 	logins.Seeded = true
 	return logins.People, logins.save()
-}
-
-func (l *demoLogins) people() []demoPerson {
-	if l == nil {
-		return nil
-	}
-	return l.People
 }
 
 // newSeeder composes the rooms that seeding needs; none of them runs, and done puts them away.

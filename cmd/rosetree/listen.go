@@ -14,7 +14,7 @@ import (
 // HTTPConfig is where the server listens.
 type HTTPConfig struct {
 	Listen  string `env:"LISTEN_ADDR" envDefault:"127.0.0.1:8080" doc:"HTTP and WebSocket"`
-	Metrics string `env:"METRICS_ADDR" doc:"where set, /metrics and /debug are served there and no longer on LISTEN_ADDR"`
+	Metrics string `env:"METRICS_ADDR" doc:"where set, /metrics and /debug are served there, and not on LISTEN_ADDR"`
 	TLSCert string `env:"TLS_CERT_FILE" doc:"PEM certificate chain; with TLS_KEY_FILE the server speaks TLS itself"`
 	TLSKey  string `env:"TLS_KEY_FILE" doc:"PEM private key of TLS_CERT_FILE"`
 }

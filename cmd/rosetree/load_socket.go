@@ -178,15 +178,14 @@ func stampedPrice(now time.Time) string {
 	return fmt.Sprintf("100.00%07d", now.UnixMicro()%stampRange)
 }
 
-// stampOf is how old the first update of a message is.
-func stampOf(message []byte, now time.Time) (time.Duration, bool) {
+// ageOf is how old the first update of a message is.
+func ageOf(message []byte, now time.Time) (time.Duration, bool) {
 	_, after, ok := bytes.Cut(message, priceMark)
 	if !ok {
 		return 0, false
 	}
-	text := after
-	text = text[:max(bytes.IndexByte(text, '"'), 0)]
-	digits, ok := bytes.CutPrefix(text, []byte("100.00"))
+	price, _, _ := bytes.Cut(after, []byte{'"'})
+	digits, ok := bytes.CutPrefix(price, []byte("100.00"))
 	if !ok || len(digits) > 7 {
 		return 0, false
 	}

@@ -25,7 +25,7 @@ func (c *loadCounts) receive(message []byte) {
 	c.messages.Add(1)
 	if n := updatesIn(message); n > 0 {
 		c.updates.Add(uint64(n))
-		if age, ok := stampOf(message, time.Now()); ok {
+		if age, ok := ageOf(message, time.Now()); ok {
 			c.age.add(age)
 		}
 	}

@@ -30,7 +30,7 @@ func TestTickCarriesItsAge(t *testing.T) {
 	if n := updatesIn(message); n != 2 {
 		t.Errorf("%d updates", n)
 	}
-	if age, ok := stampOf(message, sent.Add(1500*time.Microsecond)); !ok || age != 1500*time.Microsecond {
+	if age, ok := ageOf(message, sent.Add(1500*time.Microsecond)); !ok || age != 1500*time.Microsecond {
 		t.Errorf("%v %v", age, ok)
 	}
 	if n := updatesIn([]byte(`{"type":"prices","snapshot":true,"updates":[{"s":"A"}]}`)); n != 0 {

@@ -30,8 +30,7 @@ func newMigrate() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  migrateUp,
 	}
-	var asJSON bool
-	migrate.PersistentFlags().BoolVar(&asJSON, "json", false, "print one line of JSON")
+	answersJSON(migrate)
 	migrate.AddCommand(
 		&cobra.Command{Use: "up", Short: "Apply what is missing, install the context keys, run the self-test (also: repair after a restore)", Args: cobra.NoArgs, RunE: migrateUp},
 		&cobra.Command{Use: "status", Short: "Say which files are applied", Args: cobra.NoArgs, RunE: migrateStatus},
@@ -107,9 +106,4 @@ func printFile(out io.Writer, f migrations.File) error {
 	}
 	_, err := fmt.Fprintf(out, "%-28s %s\n", f.Name, state)
 	return err
-}
-
-func inJSON(cmd *cobra.Command) bool {
-	asJSON, err := cmd.Flags().GetBool("json")
-	return err == nil && asJSON
 }

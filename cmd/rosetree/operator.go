@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"rosetree/auth"
@@ -23,41 +24,59 @@ import (
 type operatorSettings struct {
 	Database auth.DBConfig
 	Auth     auth.Config
-	Redis    auth.Secret `env:"REDIS_URL,required" secret:"true" doc:"redis://, rediss://, unix://; several addresses, or redis+cluster://, redis+sentinel:// for those set-ups"`
+	Redis    RedisConfig
 }
 
 // readyWithin is how long a command waits until it knows the switches and the revocations.
 const readyWithin = 10 * time.Second
 
-// withAuth runs work with the service on the servers' own PostgreSQL and Redis: what it does, they hear as if one of them did it.
+// beside is what a command works with beside the running servers: their own PostgreSQL and Redis.
+type beside struct {
+	settings operatorSettings
+	db       *auth.DB
+	rdb      redis.UniversalClient
+	log      *slog.Logger
+	reg      *prometheus.Registry
+}
+
+// besideServers runs work with what the environment names.
+func besideServers(cmd *cobra.Command, work func(beside) error) (err error) {
+	b := beside{reg: prometheus.NewRegistry(), log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	if b.settings, err = loadSettings[operatorSettings](os.Environ()); err != nil {
+		return err
+	}
+	if b.rdb, err = auth.OpenRedis(string(b.settings.Redis.URL)); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.rdb.Close()) }()
+	b.settings.Database.Log = b.log
+	if b.db, err = auth.OpenDB(cmd.Context(), b.settings.Database, b.reg); err != nil {
+		return err
+	}
+	defer b.db.Close()
+	return work(b)
+}
+
+// withAuth runs work with the service; what it does, the running servers hear as if one of them did it.
 func withAuth(cmd *cobra.Command, work func(ctx context.Context, a *auth.Auth) error) error {
-	s, err := loadSettings[operatorSettings](os.Environ())
-	if err != nil {
-		return err
-	}
-	rdb, err := auth.OpenRedis(string(s.Redis))
-	if err != nil {
-		return err
-	}
-	defer rdb.Close()
-	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	reg := prometheus.NewRegistry()
-	s.Database.Log = log
-	db, err := auth.OpenDB(cmd.Context(), s.Database, reg)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	a, err := auth.New(s.Auth, db, rdb, log, reg)
-	if err != nil {
-		return err
-	}
-	ctx, stop := context.WithCancel(cmd.Context())
+	return besideServers(cmd, func(b beside) error {
+		a, err := auth.New(b.settings.Auth, b.db, b.rdb, b.log, b.reg)
+		if err != nil {
+			return err
+		}
+		return whileRunning(cmd.Context(), a, work)
+	})
+}
+
+// whileRunning runs a, and work once a knows the switches and the revocations.
+func whileRunning(ctx context.Context, a *auth.Auth, work func(ctx context.Context, a *auth.Auth) error) error {
+	ctx, stop := context.WithCancel(ctx)
 	ran := make(chan error, 1)
 	go func() { ran <- a.Run(ctx) }()
 	wait, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
-	if err = a.WaitReady(wait); err == nil {
+	err := a.WaitReady(wait)
+	if err == nil {
 		err = work(ctx, a)
 	}
 	stop()
@@ -71,6 +90,16 @@ func operator() auth.Actor {
 		name += "@" + u.Username
 	}
 	return auth.Actor{As: name}
+}
+
+// answersJSON gives cmd and its subcommands the flag --json, which say looks for.
+func answersJSON(cmd *cobra.Command) {
+	cmd.PersistentFlags().Bool("json", false, "print one line of JSON")
+}
+
+func inJSON(cmd *cobra.Command) bool {
+	asJSON, err := cmd.Flags().GetBool("json")
+	return err == nil && asJSON
 }
 
 // say prints v as one line of JSON with --json, and otherwise what text writes.

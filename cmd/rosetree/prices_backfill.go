@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"rosetree/auth"
@@ -25,7 +23,6 @@ type backfill struct {
 
 func newPricesBackfill() *cobra.Command {
 	var b backfill
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "backfill SOURCE [SYMBOL...]",
 		Short: "Fill in candles and daily closes of the past, from an exchange or a CSV file",
@@ -47,7 +44,7 @@ Kraken answers no more than the newest 720 candles of an interval.`,
 	cmd.Flags().StringVar(&b.to, "to", "", "day before which to end (default now)")
 	cmd.Flags().StringVar(&b.symbol, "symbol", "", "whose prices a file has that does not say it")
 	cmd.Flags().BoolVar(&b.Replace, "replace", false, "write over what is there")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print a line of JSON for each symbol")
+	cmd.Flags().Bool("json", false, "print a line of JSON for each symbol")
 	return cmd
 }
 
@@ -96,27 +93,13 @@ func dayFlag(name, text string, fallback time.Time) (time.Time, error) {
 	return t, nil
 }
 
-// withPrices runs work with the room of prices on the servers' own PostgreSQL and Redis; its feeds do not run.
-func withPrices(cmd *cobra.Command, cfg prices.Config, work func(context.Context, *prices.Service) error) (err error) {
-	s, err := loadSettings[operatorSettings](os.Environ())
-	if err != nil {
-		return err
-	}
-	rdb, err := auth.OpenRedis(string(s.Redis))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, rdb.Close()) }()
-	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	s.Database.Log = log
-	db, err := auth.OpenDB(cmd.Context(), s.Database, prometheus.NewRegistry())
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	market, err := prices.New(cfg, db.Service(auth.ServiceFeed), db.Sealer(), rdb, log, nil)
-	if err != nil {
-		return err
-	}
-	return work(cmd.Context(), market)
+// withPrices runs work with the room of prices; its feeds do not run.
+func withPrices(cmd *cobra.Command, cfg prices.Config, work func(context.Context, *prices.Service) error) error {
+	return besideServers(cmd, func(b beside) error {
+		market, err := prices.New(cfg, b.db.Service(auth.ServiceFeed), b.db.Sealer(), b.rdb, b.log, nil)
+		if err != nil {
+			return err
+		}
+		return work(cmd.Context(), market)
+	})
 }

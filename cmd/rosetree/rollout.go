@@ -15,8 +15,7 @@ import (
 
 func newRollout() *cobra.Command {
 	cmd := &cobra.Command{Use: "rollout", Short: "The migration's switches on all running servers: get, set, reset"}
-	var asJSON bool
-	cmd.PersistentFlags().BoolVar(&asJSON, "json", false, "print one line of JSON")
+	answersJSON(cmd)
 	cmd.AddCommand(newRolloutGet(), newRolloutSet(), newRolloutReset())
 	return cmd
 }

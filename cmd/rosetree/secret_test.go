@@ -31,11 +31,7 @@ func TestNoWayOfPrintingTheSettingsShowsASecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checks, err := loadSettings[checkSettings](environ)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []any{serve, &serve, migrate, operate, checks} {
+	for _, c := range []any{serve, &serve, migrate, operate} {
 		var shown strings.Builder
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 			fmt.Fprintf(&shown, verb, c)
@@ -56,7 +52,7 @@ func TestNoWayOfPrintingTheSettingsShowsASecret(t *testing.T) {
 
 // A setting that is tagged as a secret has a type that hides itself, wherever it is printed.
 func TestEverySecretSettingHasATypeThatHidesIt(t *testing.T) {
-	for _, c := range []reflect.Type{reflect.TypeFor[Config](), reflect.TypeFor[migrateSettings](), reflect.TypeFor[operatorSettings](), reflect.TypeFor[checkSettings]()} {
+	for _, c := range []reflect.Type{reflect.TypeFor[Config](), reflect.TypeFor[migrateSettings](), reflect.TypeFor[operatorSettings]()} {
 		for _, s := range listSettings(c) {
 			if hides := s.kind.Implements(reflect.TypeFor[fmt.Formatter]()) && s.kind.Implements(reflect.TypeFor[slog.LogValuer]()); hides != s.secret {
 				t.Errorf("%s of %v: tagged as a secret %v, its type %v hides it %v", s.Name, c, s.secret, s.kind, hides)

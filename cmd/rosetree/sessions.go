@@ -15,8 +15,7 @@ import (
 
 func newSessions() *cobra.Command {
 	cmd := &cobra.Command{Use: "sessions", Short: "Live sessions: list, revoke; migrate legacy ones; restore after a loss of Redis"}
-	var asJSON bool
-	cmd.PersistentFlags().BoolVar(&asJSON, "json", false, "print one line of JSON")
+	answersJSON(cmd)
 	cmd.AddCommand(newSessionsList(), newSessionsRevoke(), newSessionsMigrate(), newSessionsRestore())
 	return cmd
 }
@@ -54,6 +53,7 @@ func printSessions(w io.Writer, page auth.SessionPage) {
 	}
 }
 
+// minutes is t as people read it in a list.
 func minutes(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") }
 
 // revocationFlags say what is revoked: exactly one of them.

@@ -154,8 +154,8 @@ func misspelt(all []setting, values map[string]string) []error {
 	return wrong
 }
 
-// otherVariables are read by the tests and the tools, not by the server.
-var otherVariables = []string{"ROSETREE_BIN", "ROSETREE_DATA"}
+// otherVariables are read by the tools, not by the server.
+var otherVariables = []string{"ROSETREE_BIN"}
 
 func nearest(all []setting, values map[string]string, name string) string {
 	for _, s := range all {

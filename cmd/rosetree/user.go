@@ -12,8 +12,7 @@ import (
 
 func newUser() *cobra.Command {
 	cmd := &cobra.Command{Use: "user", Short: "Accounts: add, list, promote, disable, enable; the first administrator's token"}
-	var asJSON bool
-	cmd.PersistentFlags().BoolVar(&asJSON, "json", false, "print one line of JSON")
+	answersJSON(cmd)
 	cmd.AddCommand(newUserAdd(), newUserList(), newUserPromote(), newUserStatus("disable", "disabled", "Disable an account and end all its sessions"),
 		newUserStatus("enable", "active", "Enable a disabled account"), newUserBootstrap())
 	return cmd
@@ -61,7 +60,7 @@ func sayUsers(cmd *cobra.Command, v any, all ...auth.User) error {
 	return say(cmd, v, func(w io.Writer) {
 		fmt.Fprintln(w, "ID\tE-MAIL\tROLE\tSTATUS\tCREATED")
 		for _, u := range all {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", u.ID, u.Email, u.Role, u.Status, u.CreatedAt.UTC().Format("2006-01-02 15:04"))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", u.ID, u.Email, u.Role, u.Status, minutes(u.CreatedAt))
 		}
 	})
 }
