@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"text/tabwriter"
 
 	"rosetree/internal/devstack"
 )
@@ -199,12 +198,5 @@ func (b *hubBench) judge(scenario string, bar hubBar, measured float64) {
 }
 
 func (b *hubBench) table() string {
-	var text strings.Builder
-	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "scenario\twhat\tbar\tmeasured\tverdict")
-	for _, row := range b.rows {
-		fmt.Fprintln(w, row)
-	}
-	w.Flush()
-	return text.String()
+	return aligned("scenario\twhat\tbar\tmeasured\tverdict", b.rows)
 }

@@ -42,10 +42,15 @@ func (v *verdicts) latency(criterion string, limit, took time.Duration, detail s
 }
 
 func (v *verdicts) String() string {
+	return aligned("criterion of the plan\tplan\tmeasured\tverdict", v.rows)
+}
+
+// aligned is a table whose cells are parted by tabs.
+func aligned(head string, rows []string) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "criterion of the plan\tplan\tmeasured\tverdict")
-	for _, r := range v.rows {
+	fmt.Fprintln(w, head)
+	for _, r := range rows {
 		fmt.Fprintln(w, r)
 	}
 	w.Flush()
