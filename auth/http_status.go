@@ -59,7 +59,7 @@ func (a *Auth) describe(ctx context.Context, p Principal, switches Switches, out
 	if switches.issuesSession(p.User) {
 		out.Rollout.Cohort = string(ViaSession)
 	}
-	v := sessionView{ID: p.Session, CreatedAt: p.IssuedAt.UTC(), LastSeenAt: time.Now().UTC(), ExpiresAt: p.Expires.UTC(), Current: true,
+	v := sessionView{ID: p.Session, CreatedAt: p.IssuedAt.UTC(), LastSeenAt: a.clock.now().UTC(), ExpiresAt: a.clock.of(p.Expires).UTC(), Current: true,
 		Sockets: a.CountSockets(p.Session), Auth: p.Via}
 	if p.Via == ViaSession {
 		s, err := a.lookUp(ctx, p.Session)

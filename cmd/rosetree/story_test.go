@@ -282,9 +282,14 @@ func TestANoticeOfAnAdminReachesEveryone(t *testing.T) {
 	var planned struct{ ID string }
 	root.call("POST", "/api/admin/notices", map[string]any{"text": "Maintenance.", "from": time.Now().Add(time.Hour)}, 201, &planned)
 	root.call("DELETE", "/api/admin/notices/"+planned.ID, nil, 204, nil)
+	begins := time.Now().Add(2 * time.Second)
+	root.call("POST", "/api/admin/notices", map[string]any{"text": "It begins by itself.", "from": begins}, 201, nil)
+	if n := ws.typed("notice"); n.Text != "It begins by itself." || time.Now().Before(begins) {
+		t.Errorf("%+v, %v before its time", n, time.Until(begins))
+	}
 	var audit struct{ Entries []struct{ Action string } }
-	root.call("GET", "/api/admin/audit?limit=4", nil, 200, &audit)
-	if audit.Entries[0].Action != "notice.delete" || audit.Entries[3].Action != "notice.add" {
+	root.call("GET", "/api/admin/audit?limit=5", nil, 200, &audit)
+	if audit.Entries[1].Action != "notice.delete" || audit.Entries[4].Action != "notice.add" {
 		t.Errorf("audit %+v", audit)
 	}
 }

@@ -90,6 +90,7 @@ func TestAWallClockThatJumpsNeitherEndsNorProlongs(t *testing.T) {
 	if len(s.rec.lost) > 0 {
 		t.Errorf("sockets were lost: %v", s.rec.lost)
 	}
+	c.withoutRedis(rds, db.URL, file)
 	if n := c.ill.metric("rosetree_auth_isolation_refusals_total"); n != 0 {
 		t.Errorf("PostgreSQL refused %v identities for their time", n)
 	}
