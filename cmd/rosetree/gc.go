@@ -20,7 +20,7 @@ const (
 	gcLeast = 10              // … but never less than this share of what lives, in per cent: marking it is the cost
 	gcQuiet = 100             // … and more is not needed in a small server
 	gcApart = 2 * time.Second // … or what is made in this time, when much is made
-	gcMost  = 300
+	gcMost  = 150             // … but never more than this share: what a storm leaves alive lies scattered over all the room it had
 	gcLook  = 250 * time.Millisecond
 	gcRest  = 5 * time.Second // of less garbage, before it gets less room
 )

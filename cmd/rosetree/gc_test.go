@@ -15,7 +15,7 @@ func TestGarbageHasRoomByItsOwnMeasure(t *testing.T) {
 		want            int
 	}{
 		{0, 0, 100}, {4 << 20, 0, 100}, {24 << 20, 0, 50}, {96 << 20, 0, 12}, {1 << 30, 0, 10}, // quiet
-		{96 << 20, 3 << 20, 12}, {96 << 20, 48 << 20, 100}, {96 << 20, 1 << 30, 300}, {0, 1 << 30, 300}, // busy
+		{96 << 20, 3 << 20, 12}, {96 << 20, 48 << 20, 100}, {96 << 20, 1 << 30, gcMost}, {0, 1 << 30, gcMost}, // busy
 	} {
 		if got := gcPercent(c.live, c.perSecond); got != c.want {
 			t.Errorf("%d MB live, %d MB a second: %d, want %d", c.live>>20, c.perSecond>>20, got, c.want)
