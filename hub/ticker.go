@@ -1,8 +1,6 @@
 package hub
 
 import (
-	"maps"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -126,16 +124,21 @@ func (h *Hub) lookUp(s prices.Symbol) *ticker {
 
 // Watched are the symbols that somebody follows here; all of them where somebody follows "*".
 func (h *Hub) Watched() []prices.Symbol {
-	known, watched := h.tickers.all(), map[prices.Symbol]bool{}
+	known := h.tickers.all()
+	looked := make([]bool, len(known))
 	for _, s := range h.shards {
 		s.mu.Lock()
 		every := !s.all.empty()
-		for _, t := range known {
-			if every || !t.watchers[s.number].empty() {
-				watched[t.symbol] = true
-			}
+		for i, t := range known {
+			looked[i] = looked[i] || every || !t.watchers[s.number].empty()
 		}
 		s.mu.Unlock()
 	}
-	return slices.Collect(maps.Keys(watched))
+	var watched []prices.Symbol
+	for i, t := range known {
+		if looked[i] {
+			watched = append(watched, t.symbol)
+		}
+	}
+	return watched
 }
