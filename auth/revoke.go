@@ -242,10 +242,11 @@ func (rv *revoker) longestLife(t Target) time.Duration {
 	return max(rv.absolute, legacyLife)
 }
 
-// endHere closes this server's sockets, unless the feed was faster.
+// endHere closes this server's sockets. The feed may have been faster, and may still be closing them: they count as well.
 func (rv *revoker) endHere(r *revocation) (sockets int) {
-	if len(rv.denied.add(r)) > 0 {
-		rv.watch.apply(r, "local")
+	isNews := len(rv.denied.add(r)) > 0
+	rv.watch.apply(r, "local")
+	if isNews {
 		rv.receipts.issue(r, "local")
 		rv.tell(r)
 	}

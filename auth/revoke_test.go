@@ -186,6 +186,24 @@ func TestRevoke_Everybody(t *testing.T) {
 	}
 }
 
+// The feed has taken the row and has closed nothing yet when whoever revoked counts.
+func TestRevoke_TheReceiptCountsWhatTheFeedIsClosing(t *testing.T) {
+	env := devstack.Test(t)
+	e := newRevokeEnv(t, env.Redis(t), env.Database(t, migrate), "one")
+	all := principals(t, e.admin, 20)
+	e.live()
+	e.watchAll(all)
+	r, err := e.rv.row(Target{Kind: KindAll}, admin, Reason{Text: "a test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.ID = 1 << 40 // the ledger has it
+	e.rv.denied.add(r)
+	if n := e.rv.endHere(r); n != len(all) || e.count() != len(all) {
+		t.Errorf("%d sockets are counted and %d told, of %d", n, e.count(), len(all))
+	}
+}
+
 func TestRevoke_ALegacyTokenByTheFeedAlone(t *testing.T) {
 	env := devstack.Test(t)
 	r, d := env.Redis(t), env.Database(t, migrate)

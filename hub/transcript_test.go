@@ -232,6 +232,12 @@ func (r *replay) act(words []string) {
 		r.h.hub.TellDevices(n, func(u auth.UserID, id auth.SessionID) bool { // s-ana2 is u-ana's
 			return strings.HasPrefix(string(id), "s-"+strings.TrimPrefix(string(u), "u-"))
 		})
+	case "sockets":
+		n, _ := strconv.Atoi(words[2])
+		r.h.hub.Publish("sessions", struct {
+			Type string         `json:"type"`
+			Open map[string]int `json:"open"`
+		}{"sockets", map[string]int{words[1]: n}})
 	case "parts":
 		r.h.parts.Store(words[1])
 	case "rollout":

@@ -46,10 +46,11 @@ var clock = time.Now().Add(-10 * time.Minute).Truncate(time.Second)
 
 func dayBefore(t time.Time) time.Time { return t.UTC().Truncate(oneDay).AddDate(0, 0, -1) }
 
+// say has a price posted by hand: those are believed however far they move.
 func say(t testing.TB, book *prices.Book, symbol, price string) {
 	t.Helper()
 	clock = clock.Add(time.Millisecond)
-	if book.Apply([]prices.Tick{{Symbol: prices.Symbol(symbol), Price: decimal.RequireFromString(price), At: clock, Source: "test"}}) != 1 {
+	if book.Apply([]prices.Tick{{Symbol: prices.Symbol(symbol), Price: decimal.RequireFromString(price), At: clock, Source: "ingest"}}) != 1 {
 		t.Fatalf("the book refused %s at %s", symbol, price)
 	}
 }
