@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +31,7 @@ var errNotLoaded = errors.New("auth: the ledger of revocations has not been read
 
 const (
 	scanLimit   = 5 * time.Second // a revocation of everybody's sessions waits so long for Redis
+	endAtOnce   = 50              // sessions in one script, which prices that pass through Redis wait for
 	replayBatch = 250
 	replayLimit = 10 * time.Second
 )
@@ -45,12 +47,8 @@ func (rv *revoker) inRedis(ctx context.Context, r *revocation) (deleted int, err
 		})
 	case r.Kind == KindUser || r.Kind == KindBefore:
 		for _, tag := range rv.tags(UserID(r.Subject)) {
-			err = errors.Join(err, rv.breaker(tag).try(ctx, func(ctx context.Context) error {
-				keys, args := endUser(r, tag, r.Kind == KindUser)
-				n, err := endUserScript.Run(ctx, rv.rdb, keys, args...).Int()
-				deleted += n
-				return err
-			}))
+			n, tagErr := rv.endUser(ctx, r, tag)
+			deleted, err = deleted+n, errors.Join(err, tagErr)
 		}
 	case r.Kind == KindAll:
 		ctx, cancel := context.WithTimeout(ctx, scanLimit)
@@ -58,6 +56,22 @@ func (rv *revoker) inRedis(ctx context.Context, r *revocation) (deleted int, err
 		deleted, err = rv.deleteIssuedUntil(ctx, r.NotBefore)
 	}
 	return deleted, err // a legacy token has no key in Redis: the ledger is all there is
+}
+
+// endUser ends in parts what a user holds. The first raises the epoch, after which none of them is believed.
+func (rv *revoker) endUser(ctx context.Context, r *revocation, tag string) (deleted int, err error) {
+	raise := r.Kind == KindUser
+	for left := true; left && err == nil; raise = false {
+		err = rv.breaker(tag).try(ctx, func(ctx context.Context) error {
+			keys, args := endUser(r, tag, raise, endAtOnce)
+			counts, err := endUserScript.Run(ctx, rv.rdb, keys, args...).Int64Slice()
+			if err == nil {
+				deleted, left = deleted+int(counts[0]), counts[1] == 1
+			}
+			return err
+		})
+	}
+	return deleted, err
 }
 
 func endKeys(r *revocation) []string {
@@ -69,7 +83,7 @@ func endArgs(r *revocation) []any {
 	return []any{string(r.end().Reason), actorName(r.Actor), r.At.UnixMilli(), r.Subject[utagLen:], r.end().Said}
 }
 
-func endUser(r *revocation, tag string, raise bool) (keys []string, args []any) {
+func endUser(r *revocation, tag string, raise bool, most int) (keys []string, args []any) {
 	keep, epoch := "", "0"
 	if isSessionID(string(r.Keep)) {
 		keep = string(r.Keep[utagLen:])
@@ -78,7 +92,7 @@ func endUser(r *revocation, tag string, raise bool) (keys []string, args []any) 
 		epoch = "1"
 	}
 	return []string{indexKey(tag), epochKey(tag)}, []any{sessionPrefix + "{" + tag + "}", endingPrefix + "{" + tag + "}",
-		r.NotBefore.UnixMilli(), keep, string(r.end().Reason), actorName(r.Actor), r.At.UnixMilli(), epoch, r.end().Said}
+		r.NotBefore.UnixMilli(), keep, string(r.end().Reason), actorName(r.Actor), r.At.UnixMilli(), epoch, r.end().Said, most}
 }
 
 // deleteIssuedUntil deletes everybody's sessions that were issued until a moment.
@@ -169,7 +183,7 @@ func (rv *revoker) replay(ctx context.Context) error {
 				pipe.Eval(ctx, endLua, endKeys(r), endArgs(r)...)
 			case r.Kind == KindUser || r.Kind == KindBefore:
 				for _, tag := range rv.tags(UserID(r.Subject)) {
-					keys, args := endUser(r, tag, false)
+					keys, args := endUser(r, tag, false, math.MaxInt32)
 					pipe.Eval(ctx, endUserLua, keys, args...)
 				}
 			case r.Kind == KindAll:

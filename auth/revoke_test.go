@@ -174,6 +174,59 @@ func TestRevoke_AUserButOneSession(t *testing.T) {
 	}
 }
 
+// A script that ends all sessions of a user at once keeps Redis from everybody else's prices.
+func TestRevoke_AUserOfManySessionsEndsInParts(t *testing.T) {
+	env := devstack.Test(t)
+	e := newRevokeEnv(t, env.Redis(t), env.Database(t, migrate), "one")
+	all := sessionsOf(t, e.admin, 2*endAtOnce+2)
+	stays, others := all[len(all)-1], all[:len(all)-1] // behind the first part
+	e.live()
+	e.watchAll(all)
+	e.admin.ConfigSet(t.Context(), "slowlog-log-slower-than", "0") // all of them
+	e.admin.ConfigSet(t.Context(), "slowlog-max-len", "100000")
+	receipt, _ := e.revoke(Target{Kind: KindUser, User: stays.User, Keep: stays.Session})
+	if receipt.Sessions != len(others) || receipt.Sockets != len(others) || receipt.Redis != "ok" {
+		t.Errorf("receipt %+v", receipt)
+	}
+	parts := 0
+	for _, c := range e.admin.SlowLogGet(t.Context(), -1).Val() {
+		if len(c.Args) > 1 && c.Args[1] == endUserScript.Hash() {
+			parts++
+		}
+	}
+	if parts != 3 {
+		t.Errorf("%d scripts ended %d sessions, not %d in each", parts, len(others), endAtOnce)
+	}
+	tag := utagOf(stays.Session)
+	if left := e.admin.ZRange(t.Context(), indexKey(tag), 0, -1).Val(); len(left) != 1 || left[0] != string(stays.Session[utagLen:]) {
+		t.Errorf("the index still names %v", left)
+	}
+	if epoch, gen := e.admin.Get(t.Context(), epochKey(tag)).Val(), e.admin.HGet(t.Context(), sessionKey(stays.Session), "gen").Val(); epoch != "1" || gen != epoch {
+		t.Errorf("epoch %q, and %q of the session that stays", epoch, gen)
+	}
+}
+
+// The server may die after the first part, and nobody may get in by a session of the others.
+func TestRevoke_WhatIsLeftAfterTheFirstPartIsNotBelieved(t *testing.T) {
+	env := devstack.Test(t)
+	e := newRevokeEnv(t, env.Redis(t), env.Database(t, migrate), "one")
+	all := sessionsOf(t, e.admin, 5)
+	e.live()
+	r, err := e.rv.row(Target{Kind: KindUser, User: all[0].User, Keep: all[2].Session}, admin, Reason{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, args := endUser(r, utagOf(all[0].Session), true, 1)
+	if counts := endUserScript.Run(t.Context(), e.admin, keys, args...).Val(); fmt.Sprint(counts) != "[1 1]" {
+		t.Fatalf("deleted and left: %v", counts)
+	}
+	for i, p := range all {
+		if _, _, err := e.w.watch(t.Context(), p, func(End) {}); (err == nil) != (i == 2) {
+			t.Errorf("session %d: %v", i, err)
+		}
+	}
+}
+
 func TestRevoke_Everybody(t *testing.T) {
 	env := devstack.Test(t)
 	e := newRevokeEnv(t, env.Redis(t), env.Database(t, migrate), "one")
