@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"log/slog"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -232,18 +231,13 @@ func (w *watcher) end(id SessionID, e End) (sockets int) {
 	return len(told)
 }
 
-// endsInARow are told before a server with one core turns to what else waits, as everybody else's prices do.
-const endsInARow = 100
-
 // apply ends the watched sessions that a row of the ledger is about. When it returns, all of their ends have been observed, also
 // those that another messenger was faster with: whoever counts the sockets misses none.
 func (w *watcher) apply(r *revocation, heard string) {
 	e := r.end()
 	e.Heard = heard
-	for i, id := range w.about(r) {
-		if w.end(id, e); i%endsInARow == endsInARow-1 {
-			runtime.Gosched()
-		}
+	for _, id := range w.about(r) {
+		w.end(id, e)
 	}
 	w.telling.Lock()
 	defer w.telling.Unlock()
