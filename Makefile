@@ -57,7 +57,7 @@ $(SUITES): # the migration plan's names
 	@.ci/prove $(patsubst test-%,%,$@)
 
 test-faults: ## what is promised while parts fail: promise, test, result (also the plan's: test-security-rls, -sessions, -isolation, test-e2e-auth, -websockets, -portfolio)
-	@.ci/setup servers pooler
+	@.ci/setup servers compiler pooler
 	@.ci/prove faults
 
 vulnerabilities: ## govulncheck; it needs vuln.go.dev or GOVULNDB

@@ -42,7 +42,7 @@ func warning(what, detail, do string) Finding {
 
 const (
 	checkTimeout = 2 * time.Second
-	minRedis     = 7 // PEXPIREAT … GT
+	minRedis     = 7 // PEXPIRE … GT
 	minPostgres  = 150000
 	clockLimit   = time.Second
 	fullMemory   = 0.7

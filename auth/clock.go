@@ -5,21 +5,26 @@ import (
 	"time"
 )
 
-// clock is PostgreSQL's, carried on by this machine's monotonic clock. What is signed, revoked or expires is compared by it: the
-// wall clock of a server may be wrong, and may jump, and must neither end nor prolong anything. Where both show the same, give
-// or take clockTrust, the wall clock serves, which is read more exactly.
+// clock is what issues, revocations and ends are compared by. Where PostgreSQL's clock and the wall clock of this machine show the same,
+// give or take clockTrust, the wall clock serves, which is read more exactly. Where they have gone apart somebody has set one of them,
+// which must neither end nor prolong anything: the time goes on, by the monotonic clock, from where they last agreed. Where they never
+// did, it is PostgreSQL's, because all servers ask it.
 type clock struct {
-	last    atomic.Pointer[reading]
-	doubted atomic.Bool // PostgreSQL has refused a time of ours: its own clock has moved
+	last    atomic.Pointer[reading] // of PostgreSQL's
+	agreed  atomic.Pointer[reading] // of the wall clock, when both showed the same
+	doubted atomic.Bool             // PostgreSQL has refused a time of ours: its own clock has moved
 }
 
 // reading is one instant by two clocks.
 type reading struct {
-	db   time.Time
-	here time.Time // with a monotonic reading
+	there time.Time
+	here  time.Time // with a monotonic reading
 }
 
-// clockTrust is more than reading PostgreSQL's clock over a network is off by, and far less than any life here.
+// at is what the other clock shows when time.Now() is here.
+func (r *reading) at(here time.Time) time.Time { return r.there.Add(here.Sub(r.here)) }
+
+// clockTrust is more than reading a clock over a network is off by, and far less than any life here.
 const clockTrust = 2 * time.Second
 
 // took notes what PostgreSQL's clock showed between began and now. A slow answer tells too little: it is better than none.
@@ -27,10 +32,17 @@ func (c *clock) took(db, began time.Time) {
 	waited := time.Since(began)
 	slow := waited >= clockTrust
 	if !slow || c.last.Load() == nil {
-		c.last.Store(&reading{db: db, here: began.Add(waited / 2)})
+		r := &reading{there: db, here: began.Add(waited / 2)}
+		c.last.Store(r)
 		c.doubted.Store(slow)
+		if now := time.Now(); near(r.at(now), now) {
+			c.agreed.Store(&reading{there: now.Round(0), here: now})
+		}
 	}
 }
+
+// near says that a clock shows what the wall clock does.
+func near(shows, here time.Time) bool { return shows.Sub(here.Round(0)).Abs() < clockTrust }
 
 // doubtful says that PostgreSQL should be asked before it is shown a time: it never was, it has refused one, or the wall clock and
 // the monotonic one have gone apart since (somebody set the one, or the machine slept, which stops the other).
@@ -49,19 +61,22 @@ func (c *clock) now() time.Time { return c.of(time.Now()) }
 // of is what the clock shows when time.Now() is here.
 func (c *clock) of(here time.Time) time.Time {
 	carried := c.carried(here)
-	if carried.Sub(here.Round(0)).Abs() < clockTrust {
+	if near(carried, here) {
 		return here
+	}
+	if r := c.agreed.Load(); r != nil {
+		return r.at(here)
 	}
 	return carried
 }
 
-// carried is of where milliseconds count, between machines.
+// carried is PostgreSQL's clock: for what PostgreSQL itself compares with it.
 func (c *clock) carried(here time.Time) time.Time {
 	r := c.last.Load()
 	if r == nil {
 		return here
 	}
-	return r.db.Add(here.Sub(r.here))
+	return r.at(here)
 }
 
 // here is what time.Now() will be when the clock shows t, whatever is done to the wall clock until then.

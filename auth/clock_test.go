@@ -9,7 +9,7 @@ import (
 func ahead(off time.Duration) (*clock, time.Time) {
 	c, now := new(clock), time.Now()
 	right := now.Round(0).Add(-off)
-	c.last.Store(&reading{db: right.Add(-time.Minute), here: now.Add(-time.Minute)})
+	c.last.Store(&reading{there: right.Add(-time.Minute), here: now.Add(-time.Minute)})
 	return c, right
 }
 
@@ -45,5 +45,20 @@ func TestARightClockIsTheMachinesOwn(t *testing.T) {
 	c.took(time.Now().Add(time.Hour), time.Now())
 	if late := time.Until(c.now()); late < 59*time.Minute {
 		t.Errorf("PostgreSQL is an hour ahead, and the clock shows %v", late)
+	}
+}
+
+// PostgreSQL's clock is set, and the wall clock is right: the time goes on as it was, and identities show PostgreSQL what it believes.
+func TestPostgreSQLsClockThatIsSetChangesNothing(t *testing.T) {
+	for _, off := range []time.Duration{time.Hour, -time.Hour, 24 * 365 * time.Hour} {
+		c := new(clock)
+		c.took(time.Now(), time.Now())
+		c.took(time.Now().Add(off), time.Now())
+		if late := time.Until(c.now()); late.Abs() > clockTrust {
+			t.Errorf("off by %v: the clock shows %v more than it should", off, late)
+		}
+		if late := time.Until(c.carried(time.Now())) - off; late.Abs() > clockTrust {
+			t.Errorf("off by %v: what PostgreSQL is shown is %v off", off, late)
+		}
 	}
 }

@@ -200,7 +200,7 @@ func (r Rows) bind(b *pgx.Batch, conn *pgx.Conn) error {
 	if !r.db.pooler {
 		pid = conn.PgConn().PID()
 	}
-	b.Queue(bindSQL, r.db.signer.mint(r.scope, string(r.uid), r.db.clock.now(), contextTTL, pid))
+	b.Queue(bindSQL, r.db.signer.mint(r.scope, string(r.uid), r.db.clock.carried(time.Now()), contextTTL, pid))
 	return nil
 }
 
@@ -213,6 +213,7 @@ const (
 func (db *DB) retry(ctx context.Context, limit time.Duration, work func(context.Context, *pgxpool.Conn) (mayRepeat bool, err error)) error {
 	until := time.Now().Add(db.config.AcquireWait)
 	for try := 1; ; try++ {
+		believed := db.clock.last.Load()
 		again, err := db.once(ctx, until, limit, work)
 		if err == nil {
 			return nil
@@ -220,7 +221,7 @@ func (db *DB) retry(ctx context.Context, limit time.Duration, work func(context.
 		if contended(err) { // the time went by in waiting for a lock, and not for a connection
 			until = time.Now().Add(db.config.AcquireWait)
 		}
-		if !again || try == maxTries || !passing(err) || time.Now().After(until) {
+		if !again || try == maxTries || !passing(err) || time.Now().After(until) || outOfTime(err) && !db.hasMoved(ctx, until, believed) {
 			return dbProblem(err)
 		}
 		db.metrics.retries.Inc()
@@ -246,6 +247,16 @@ func (db *DB) once(ctx context.Context, until time.Time, limit time.Duration, wo
 		}
 	}
 	return work(ctx, c)
+}
+
+// hasMoved says whether PostgreSQL's clock shows another time than was believed. The refusal has made it doubtful, so that it is read.
+func (db *DB) hasMoved(ctx context.Context, until time.Time, believed *reading) bool {
+	_, err := db.once(ctx, until, 0, func(context.Context, *pgxpool.Conn) (bool, error) { return false, nil })
+	if err != nil || believed == nil {
+		return false
+	}
+	now := time.Now()
+	return db.clock.carried(now).Sub(believed.at(now)).Abs() > clockTrust
 }
 
 // readClock needs no identity, and could show none: identities carry a time that PostgreSQL must believe.

@@ -23,7 +23,7 @@ func undone(err error) bool {
 		case "57P01", "57P02", "57P03", "25006": // shutdown, starting up, became a standby
 			return true
 		}
-		return contended(err) || pg.Code == "0A000" && strings.Contains(pg.Message, "cached plan") // a migration changed a table under a prepared statement
+		return contended(err) || outOfTime(err) || pg.Code == "0A000" && strings.Contains(pg.Message, "cached plan") // a migration changed a table under a prepared statement
 	}
 	_, connecting := errors.AsType[*pgconn.ConnectError](err)
 	return connecting || pgconn.SafeToRetry(err)
@@ -33,6 +33,13 @@ func undone(err error) bool {
 func contended(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (pg.Code == "40001" || pg.Code == "40P01" || pg.Code == "55P03")
+}
+
+// outOfTime tells whether the database refused an identity for its time, and so did nothing. Either its clock was set since we read it, or
+// the identity is not one that we have just signed.
+func outOfTime(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == "RT002"
 }
 
 // connLost tells whether the connection went away; what was sent on it may have happened.
@@ -64,7 +71,7 @@ func dbProblem(err error) error {
 	_, answered := errors.AsType[*pgconn.PgError](err)
 	_, told := errors.AsType[*api.Problem](err)
 	switch {
-	case told || errors.Is(err, context.Canceled):
+	case told || errors.Is(err, context.Canceled) || outOfTime(err):
 		return err
 	case errors.Is(err, errBusy):
 		return errors.Join(api.Unavailable("the server is busy; try again", time.Second), err)

@@ -3,8 +3,8 @@ package auth
 // The keys of this package in Redis. {…} is the hash tag: all keys of one user live in one cluster slot.
 //
 //	key                      type  who writes            how it ends
-//	rt:s:{utag}rnd           HASH  session create, touch PEXPIREAT min(seen+idle, abs); DEL on revocation
-//	rt:u:{utag}              ZSET  session create, end   PEXPIREAT the newest abs
+//	rt:s:{utag}rnd           HASH  session create, touch PEXPIRE min(idle, what is left until abs); DEL on revocation
+//	rt:u:{utag}              ZSET  session create, end   PEXPIRE as long as the longest session
 //	rt:g:{utag}              INT   revocation of a user  never (a small number per user that had one)
 //	rt:e:{utag}rnd           HASH  revocation            a minute: why the session ended, for servers that hear the DEL first
 //	rt:canary:{tag}server:n  STR   watcher               deleted at once; 10 s where its writer died between

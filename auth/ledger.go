@@ -177,9 +177,10 @@ const revocationColumns = `id, kind, subject, keep, least(coalesce(not_before, a
 
 const selectNews = `SELECT ` + revocationColumns + ` FROM app.revocations WHERE id > $1 OR id = ANY ($2) ORDER BY id`
 
-// selectAll also brings the ids just below the newest, so that gaps in them are seen.
+// selectAll also brings what ended on the last day by PostgreSQL's clock, which may be ahead, and the ids just below the
+// newest, so that gaps in them are seen.
 const selectAll = `SELECT ` + revocationColumns + ` FROM app.revocations
-	WHERE until > clock_timestamp() OR id > (SELECT max(id) - $1 FROM app.revocations) ORDER BY id`
+	WHERE until > clock_timestamp() - interval '1 day' OR id > (SELECT max(id) - $1 FROM app.revocations) ORDER BY id`
 
 func (l *ledger) read(ctx context.Context) error {
 	l.mu.Lock()

@@ -27,6 +27,7 @@ const (
 type ticket struct {
 	Who    Principal `json:"who"`
 	Origin string    `json:"origin"` // "" where it was asked for without one
+	Until  time.Time `json:"until"`  // Redis forgets it then, unless its clock is set back; zero: made by a server of the release before
 }
 
 // TicketAnswer is what a client gets.
@@ -46,7 +47,7 @@ func ticketKey(tag string) string { return ticketPrefix + "{" + tag + "}" }
 func (a *Auth) makeTicket(ctx context.Context, p Principal, origin string) (TicketAnswer, error) {
 	text := randomText(32)
 	p.Expires = a.clock.of(p.Expires)
-	value, err := json.Marshal(ticket{p, origin})
+	value, err := json.Marshal(ticket{p, origin, a.clock.now().Add(ticketLife)})
 	if err != nil {
 		return TicketAnswer{}, err
 	}
@@ -81,7 +82,7 @@ func (a *Auth) redeem(ctx context.Context, text, origin string) (Principal, erro
 	if err := json.Unmarshal([]byte(value), &t); err != nil {
 		return Principal{}, fmt.Errorf("auth: ticket: %w", err)
 	}
-	if t.Origin != "" && t.Origin != origin {
+	if t.Origin != "" && t.Origin != origin || !t.Until.IsZero() && a.clock.now().After(t.Until.Add(clockTrust)) {
 		return Principal{}, errTicket
 	}
 	t.Who.Expires = a.clock.here(t.Who.Expires)

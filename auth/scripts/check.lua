@@ -9,11 +9,12 @@ if tonumber(f[4]) < tonumber(redis.call('GET', KEYS[2]) or '0') then
   redis.call('ZREM', KEYS[3], ARGV[4])
   return false
 end
-local now = tonumber(ARGV[1])
-if now - tonumber(f[9]) >= tonumber(ARGV[2]) then
+-- A key that outlived its session, because Redis' clock was set back, is left as it is: whoever reads it sees that it is over.
+local now, abs, idle, last = tonumber(ARGV[1]), tonumber(f[7]), tonumber(f[8]), tonumber(f[9])
+if math.abs(now - last) >= tonumber(ARGV[2]) and now < math.min(last + idle, abs) then
   local seen = string.format('%.0f', now)
   redis.call('HSET', KEYS[1], 'seen', seen, 'ip', ARGV[3])
-  redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', math.min(now + tonumber(f[8]), tonumber(f[7]))))
+  redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.min(idle, abs - now)))
   f[9], f[13] = seen, ARGV[3]
 end
 return f

@@ -44,13 +44,14 @@ local epoch = redis.call('GET', KEYS[3]) or '0'
 local set = { 'HSET', KEYS[1], 'gen', epoch, 'iat', ms(now), 'seen', ms(now), 'abs', ms(abs), 'idle', ms(idle) }
 for i = 8, #ARGV do set[#set + 1] = ARGV[i] end
 redis.call(unpack(set))
-redis.call('PEXPIREAT', KEYS[1], ms(math.min(now + idle, abs)))
+-- How long and not until when: Redis' clock may be another.
+redis.call('PEXPIRE', KEYS[1], ms(math.min(idle, abs - now)))
 
 -- The index lives as long as the longest session in it. GT leaves a key without expiry alone, hence the test.
 redis.call('ZADD', KEYS[2], ms(abs), ARGV[5])
 if redis.call('PTTL', KEYS[2]) < 0 then
-  redis.call('PEXPIREAT', KEYS[2], ms(abs))
+  redis.call('PEXPIRE', KEYS[2], ms(abs - now))
 else
-  redis.call('PEXPIREAT', KEYS[2], ms(abs), 'GT')
+  redis.call('PEXPIRE', KEYS[2], ms(abs - now), 'GT')
 end
 return { epoch, gone }

@@ -8,11 +8,11 @@ if ends <= now then return 0 end
 local set = { 'HSET', KEYS[1], 'gen', redis.call('GET', KEYS[3]) or '0', 'iat', ARGV[1], 'seen', ARGV[2], 'idle', ARGV[3], 'abs', ARGV[4] }
 for i = 7, #ARGV do set[#set + 1] = ARGV[i] end
 redis.call(unpack(set))
-redis.call('PEXPIREAT', KEYS[1], ms(ends))
+redis.call('PEXPIRE', KEYS[1], ms(ends - now))
 redis.call('ZADD', KEYS[2], ms(abs), ARGV[5])
 if redis.call('PTTL', KEYS[2]) < 0 then
-  redis.call('PEXPIREAT', KEYS[2], ms(abs))
+  redis.call('PEXPIRE', KEYS[2], ms(abs - now))
 else
-  redis.call('PEXPIREAT', KEYS[2], ms(abs), 'GT')
+  redis.call('PEXPIRE', KEYS[2], ms(abs - now), 'GT')
 end
 return 1

@@ -104,9 +104,9 @@ func TestADiskIsFull(t *testing.T) {
 	s.look()
 }
 
-func startStack(t *testing.T, dir string) *devstack.Stack {
+func startStack(t *testing.T, dir string, env ...string) *devstack.Stack {
 	t.Helper()
-	stack, err := devstack.Start(t.Context(), devstack.Options{Dir: filepath.Join(dir, "stack")})
+	stack, err := devstack.Start(t.Context(), devstack.Options{Dir: filepath.Join(dir, "stack"), Env: env})
 	if err != nil {
 		t.Fatal(err)
 	}

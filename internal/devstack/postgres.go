@@ -36,6 +36,7 @@ type postgresSpec struct {
 	owner, api string
 	wish       int  // the port that it had before, 0 none
 	unsafe     bool // may lose data when the machine fails: for tests
+	env        []string
 }
 
 // startPostgres starts the cluster of spec.dir, made first where there is none.
@@ -61,7 +62,7 @@ func startPostgres(ctx context.Context, spec postgresSpec) (*postgres, error) {
 		pg.port = port
 		pg.child, err = startChild(childSpec{name: "postgres", path: filepath.Join(bin, "postgres"),
 			args: postgresArgs(data, port, spec.unsafe), dir: spec.dir, log: filepath.Join(spec.dir, "log"),
-			as: spec.as, dieWith: syscall.SIGQUIT})
+			env: spec.env, as: spec.as, dieWith: syscall.SIGQUIT})
 		if err != nil {
 			return err
 		}

@@ -31,6 +31,7 @@ type redisSpec struct {
 	exact    bool // the port must be wish: a restart
 	settings map[string]string
 	args     []string // beyond the configuration file: --sentinel
+	env      []string
 }
 
 // startRedis starts a redis-server whose data is in spec.dir.
@@ -50,7 +51,7 @@ func startRedis(ctx context.Context, spec redisSpec) (*redisServer, error) {
 		}
 		r.port = port
 		r.child, err = startChild(childSpec{name: "redis-server", path: path, args: append([]string{config}, spec.args...),
-			dir: spec.dir, log: filepath.Join(spec.dir, "log"), as: spec.as, dieWith: syscall.SIGKILL})
+			dir: spec.dir, log: filepath.Join(spec.dir, "log"), env: spec.env, as: spec.as, dieWith: syscall.SIGKILL})
 		if err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ type Options struct {
 	Fresh   bool                             // empty the folder first
 	Unsafe  bool                             // faster, and data is lost when the machine fails: for tests
 	Cluster bool                             // a Redis Cluster of three masters with a replica each, empty at each start, instead of one Redis
+	Env     []string                         // beyond what the servers get: a test's LD_PRELOAD
 	Say     func(format string, args ...any) // progress for a person; nil says nothing
 }
 
@@ -89,7 +90,7 @@ func (s *Stack) startServers(ctx context.Context, opts Options) error {
 		if madeBy(filepath.Join(dir, "data")) == 0 {
 			opts.Say("making a PostgreSQL cluster")
 		}
-		s.postgres, err = startPostgres(ctx, postgresSpec{dir: dir, as: f.as, unsafe: opts.Unsafe,
+		s.postgres, err = startPostgres(ctx, postgresSpec{dir: dir, as: f.as, unsafe: opts.Unsafe, env: opts.Env,
 			owner: f.secrets.Owner, api: f.secrets.API, wish: f.secrets.PostgresPort})
 		if err != nil {
 			return err
@@ -111,7 +112,7 @@ func (s *Stack) startRedis(ctx context.Context, opts Options) (err error) {
 		return err
 	}
 	s.redis, err = startRedis(ctx, redisSpec{dir: filepath.Join(f.servers, "redis"), as: f.as,
-		password: f.secrets.Redis, wish: f.secrets.RedisPort, settings: keptRedis})
+		password: f.secrets.Redis, wish: f.secrets.RedisPort, settings: keptRedis, env: opts.Env})
 	if err != nil {
 		return err
 	}
