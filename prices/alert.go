@@ -48,6 +48,8 @@ type Firing struct {
 	Note      string          `json:"note"`
 	FiredAt   time.Time       `json:"fired_at"`
 	SeenAt    *time.Time      `json:"seen_at"`
+
+	WebhookError string `json:"webhook_error,omitempty"` // what came of the last try to send it, where it was not taken
 }
 
 // An alert arms again when the price has come back by this share of the threshold (of a day change: of its per

@@ -93,7 +93,7 @@ func (s store) claim(ctx context.Context, part []due) (fired []ownedID, err erro
 	return fired, nil
 }
 
-const firingColumns = `SELECT f.id::text, f.alert_id::text, f.symbol, f.kind, f.threshold::text, f.price::text, f.price_at, f.source, f.note, f.fired_at, f.seen_at, f.user_id::text FROM app.alert_firings f`
+const firingColumns = `SELECT f.id::text, f.alert_id::text, f.symbol, f.kind, f.threshold::text, f.price::text, f.price_at, f.source, f.note, f.fired_at, f.seen_at, f.webhook_error, f.user_id::text FROM app.alert_firings f`
 
 // ownedFiring is a firing and whose it is.
 type ownedFiring struct {
@@ -105,7 +105,7 @@ func scanFirings(into *[]ownedFiring) func(pgx.Rows) error {
 	return func(rows pgx.Rows) error {
 		for rows.Next() {
 			var f ownedFiring
-			if err := rows.Scan(&f.ID, &f.Alert, &f.Symbol, &f.Kind, &f.Threshold, &f.Price, &f.PriceAt, &f.Source, &f.Note, &f.FiredAt, &f.SeenAt, &f.user); err != nil {
+			if err := rows.Scan(&f.ID, &f.Alert, &f.Symbol, &f.Kind, &f.Threshold, &f.Price, &f.PriceAt, &f.Source, &f.Note, &f.FiredAt, &f.SeenAt, &f.WebhookError, &f.user); err != nil {
 				return err
 			}
 			f.PriceAt, f.FiredAt = f.PriceAt.UTC(), f.FiredAt.UTC()

@@ -51,7 +51,7 @@ type AlertsSeenMessage struct {
 	IDs  []string `json:"ids"`
 }
 
-// AlertsChangedMessage says that alerts were added, changed, deleted, or armed again: list them anew.
+// AlertsChangedMessage says that alerts were added, changed, deleted, or armed again, or what came of a message to a webhook: list them anew.
 type AlertsChangedMessage struct {
 	Type string `json:"type"` // alerts_changed
 }

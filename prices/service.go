@@ -39,6 +39,7 @@ func New(cfg Config, db DB, sealer Sealer, rdb redis.UniversalClient, log *slog.
 	measured := newAlertMetrics(reg)
 	s.alerts, s.webhooks = newAlertWatch(s.Book, s.store, measured, log), newWebhooks(s.store, measured, log)
 	s.personal = newPersonal(s.store, s.alerts, log)
+	s.webhooks.news = func(ctx context.Context, user, alert string) { s.announce(ctx, hint{newAlert, user, alert}) }
 	if rdb != nil {
 		s.bus = newBus(rdb, s.Book, s.reload, s.personal.hear, log)
 	}

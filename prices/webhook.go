@@ -31,7 +31,8 @@ type webhooks struct {
 	client  *http.Client
 	metrics *alertMetrics
 	log     *slog.Logger
-	wake    chan struct{} // has one: this server made a firing
+	wake    chan struct{}                                 // has one: this server made a firing
+	news    func(ctx context.Context, user, alert string) // what is known of an alert's messages has changed; set before run
 }
 
 const (
@@ -44,7 +45,7 @@ const (
 )
 
 func newWebhooks(st store, m *alertMetrics, log *slog.Logger) *webhooks {
-	return &webhooks{store: st, client: publicClient(publicAddress, nil), metrics: m, log: log, wake: make(chan struct{}, 1)}
+	return &webhooks{store: st, client: publicClient(publicAddress, nil), metrics: m, log: log, wake: make(chan struct{}, 1), news: func(context.Context, string, string) {}}
 }
 
 // publicClient reaches what allow lets through. roots are for tests; nil: the system's.
@@ -153,7 +154,7 @@ func (h *webhooks) rouse() {
 
 // round posts up to webhookAtOnce firings side by side.
 func (h *webhooks) round(ctx context.Context) (int, error) {
-	parcels, err := h.store.takeParcels(ctx, time.Now().Add(webhookTerm))
+	parcels, err := h.store.takeParcels(ctx, webhookTerm)
 	if err != nil {
 		return 0, err
 	}
@@ -173,7 +174,7 @@ func (h *webhooks) deliver(ctx context.Context, p parcel) error {
 	if ctx.Err() != nil {
 		return nil // not its fault; another server takes it
 	}
-	var next *time.Time
+	var pause *time.Duration
 	switch {
 	case said == nil:
 		h.metrics.delivered.Inc()
@@ -181,10 +182,14 @@ func (h *webhooks) deliver(ctx context.Context, p parcel) error {
 		h.metrics.givenUp.Inc()
 	default:
 		h.metrics.failed.Inc()
-		at := time.Now().Add(webhookFirst << (p.tries - 1))
-		next = &at
+		wait := webhookFirst << (p.tries - 1)
+		pause = &wait
 	}
-	return h.store.noteParcel(ctx, p, next, said)
+	err := h.store.noteParcel(ctx, p, pause, said)
+	if err == nil && (said != nil || p.tries > 1) {
+		h.news(ctx, p.user, p.Alert)
+	}
+	return err
 }
 
 // post sends once. Its errors name nothing of the answer but its status: they are shown to the user who gave the address.

@@ -7,15 +7,16 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// takeParcels takes firings that are due, until a time; no other server takes them before it.
-func (s store) takeParcels(ctx context.Context, until time.Time) (all []parcel, err error) {
+// takeParcels takes firings that are due, for a time; no other server takes them within it. Times here are PostgreSQL's: a server whose
+// own clock is behind would try eight times within a second.
+func (s store) takeParcels(ctx context.Context, term time.Duration) (all []parcel, err error) {
 	b := &pgx.Batch{}
-	b.Queue(`UPDATE app.alert_firings f SET webhook_next = $1, webhook_tries = f.webhook_tries + 1
+	b.Queue(`UPDATE app.alert_firings f SET webhook_next = now() + $1::interval, webhook_tries = f.webhook_tries + 1
 	          FROM (SELECT user_id, id, alert_id, webhook FROM app.alert_firings WHERE webhook_next <= now() ORDER BY webhook_next LIMIT $2 FOR UPDATE SKIP LOCKED) d
 	               LEFT JOIN app.alerts a ON a.user_id = d.user_id AND a.id = d.alert_id AND a.webhook = d.webhook
 	         WHERE f.user_id = d.user_id AND f.id = d.id
 	     RETURNING f.id::text, f.alert_id::text, f.symbol, f.kind, f.threshold::text, f.price::text, f.price_at, f.source, f.note, f.fired_at, f.user_id::text, f.webhook, f.webhook_tries, a.webhook_secret, a.webhook_sealed`,
-		until, webhookAtOnce).Query(func(rows pgx.Rows) error {
+		term, webhookAtOnce).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var p parcel
 			var k keptSecret
@@ -32,14 +33,14 @@ func (s store) takeParcels(ctx context.Context, until time.Time) (all []parcel, 
 	return all, s.db.Do(ctx, b)
 }
 
-// noteParcel notes what came of a try: next is when it is tried again; nil: never.
-func (s store) noteParcel(ctx context.Context, p parcel, next *time.Time, said error) error {
+// noteParcel notes what came of a try: it is tried again after pause; nil: never.
+func (s store) noteParcel(ctx context.Context, p parcel, pause *time.Duration, said error) error {
 	text := ""
 	if said != nil {
 		text = said.Error()
 	}
 	b := &pgx.Batch{}
-	b.Queue(`UPDATE app.alert_firings SET webhook_next = $3, webhook_error = $4, webhook_done = CASE WHEN $4 = '' THEN now() END WHERE user_id = $1::text::uuid AND id = $2::text::uuid`,
-		p.user, p.ID, next, text)
+	b.Queue(`UPDATE app.alert_firings SET webhook_next = now() + $3::interval, webhook_error = $4, webhook_done = CASE WHEN $4 = '' THEN now() END WHERE user_id = $1::text::uuid AND id = $2::text::uuid`,
+		p.user, p.ID, pause, text)
 	return s.db.Do(ctx, b)
 }

@@ -1,1 +1,1 @@
-import"./chunk-KC2QAP2A.js";
+import"./chunk-AJ3CCEGF.js";

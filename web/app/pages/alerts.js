@@ -50,7 +50,7 @@ function Firings() {
   const first = useAsked(() => get(url('/api/alerts/firings', { limit: 50 })), []);
   useEffect(() => {
     const again = () => { setPages([]); first.again(); };
-    const off = [client.on('alert', again), client.on('alerts_seen', again), client.on('welcome', again)];
+    const off = [client.on('alert', again), client.on('alerts_seen', again), client.on('alerts_changed', again), client.on('welcome', again)];
     return () => off.forEach((f) => f());
   }, []);
   const list = [first.data, ...pages].flatMap((p) => p?.firings ?? []), last = pages.at(-1) ?? first.data;
@@ -58,7 +58,7 @@ function Firings() {
   const seen = () => post('/api/alerts/seen', { all: true }).then(first.again, (/** @type {any} */ e) => toast(e.message));
   if (!list.length) return html`<${Trouble} error=${first.error} />`;
   return html`<section class="card" aria-labelledby="fired"><header><h2 id="fired">Came true</h2><span class="grow"></span>${unseen.value.size > 0 && html`<button type="button" class="btn slim" onClick=${seen}>Mark all as seen</button>`}</header><ul class="parts">
-    ${list.map((f) => html`<li key=${f.id} data-firing=${f.id}><span class="grow">${said(f)}${f.note && html` <span class="soft">· ${f.note}</span>`}<br /><span class="soft small">${time(f.fired_at, { dateStyle: 'medium', timeStyle: 'medium' })}</span></span>${!f.seen_at && html`<span class="tag accent">new</span>`}</li>`)}</ul>
+    ${list.map((f) => html`<li key=${f.id} data-firing=${f.id}><span class="grow">${said(f)}${f.note && html` <span class="soft">· ${f.note}</span>`}<br /><span class="soft small">${time(f.fired_at, { dateStyle: 'medium', timeStyle: 'medium' })}</span>${f.webhook_error && html`<br /><span class="down small">Webhook: ${f.webhook_error}</span>`}</span>${!f.seen_at && html`<span class="tag accent">new</span>`}</li>`)}</ul>
     ${last?.firings.length === 50 && html`<p class="pad"><button type="button" class="btn" onClick=${more}>Show older</button></p>`}</section>`;
 }
 
