@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"rosetree/internal/devstack"
 )
 
 // watchPrices opens a socket through the balancer and returns once it brought a price.
@@ -121,7 +123,7 @@ func clusterChildren(t *testing.T, data string) (pids []int) {
 		t.Fatalf("nodes of Redis: %v", notes)
 	}
 	for _, note := range append(notes, filepath.Join(data, "servers/postgres/data/postmaster.pid")) {
-		pids = append(pids, notedPID(t, note))
+		pids = append(pids, devstack.NotedPID(t, note))
 	}
 	return pids
 }

@@ -97,23 +97,9 @@ func (d *runningDemo) servers(t *testing.T) []int {
 	t.Helper()
 	var pids []int
 	for _, note := range []string{"servers/postgres/data/postmaster.pid", "servers/redis/pid"} {
-		pids = append(pids, notedPID(t, filepath.Join(d.data, note)))
+		pids = append(pids, devstack.NotedPID(t, filepath.Join(d.data, note)))
 	}
 	return pids
-}
-
-// notedPID is what a server wrote into its file.
-func notedPID(t *testing.T, file string) int {
-	t.Helper()
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pid, err := strconv.Atoi(strings.Fields(string(raw))[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pid
 }
 
 // awaitGone waits until none of the processes runs. A process that ended may stay a zombie until

@@ -196,7 +196,7 @@ func endLeftover(pid int, sig syscall.Signal) error {
 	return fmt.Errorf("devstack: process %d still runs on this folder and cannot be ended: %s", pid, commandLine(pid))
 }
 
-// URL returns where role reaches database db.
+// url is where role reaches database db.
 func (pg *postgres) url(role, password, db string) string {
 	u := url.URL{Scheme: "postgres", User: url.UserPassword(role, password), Host: loopback(pg.port),
 		Path: db, RawQuery: "sslmode=disable"}

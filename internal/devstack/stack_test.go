@@ -107,19 +107,6 @@ func serversOn(t *testing.T, pids ...int) []string {
 	return alive
 }
 
-func pidOf(t *testing.T, path string) int {
-	t.Helper()
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pid, err := strconv.Atoi(strings.Fields(string(raw))[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pid
-}
-
 func TestServersEndWithAKilledParentAndTheNextStartHasTheirData(t *testing.T) {
 	dir := dataDir(t)
 	parent := exec.Command(os.Args[0])
@@ -138,7 +125,7 @@ func TestServersEndWithAKilledParentAndTheNextStartHasTheirData(t *testing.T) {
 		t.Fatal(err)
 	}
 	leave(t, &s)
-	pids := []int{pidOf(t, filepath.Join(s.Folder, "postgres/data/postmaster.pid")), pidOf(t, filepath.Join(s.Folder, "redis/pid"))}
+	pids := []int{NotedPID(t, filepath.Join(s.Folder, "postgres/data/postmaster.pid")), NotedPID(t, filepath.Join(s.Folder, "redis/pid"))}
 	if alive := serversOn(t, pids...); len(alive) != 2 {
 		t.Fatalf("before the kill there run %q", alive)
 	}

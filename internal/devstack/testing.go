@@ -108,6 +108,20 @@ func (e *Env) Database(t TB, migrate Migrate) DB {
 	return e.create(ctx, t, pg, from)
 }
 
+// NotedPID is the process id that a server wrote into its file.
+func NotedPID(t TB, file string) int {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	var pid int
+	if _, err := fmt.Sscan(string(raw), &pid); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	return pid
+}
+
 // Empty returns a database of this test's own with nothing in it.
 func (e *Env) Empty(t TB) DB {
 	t.Helper()
