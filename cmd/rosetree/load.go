@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -46,25 +47,38 @@ type loadOptions struct {
 // loadScenario is one kind of load. What it measures it writes to the report.
 type loadScenario struct {
 	doc      string
-	defaults func(*loadOptions)
+	flags    string // those that mean something in it, beside those of every scenario
+	defaults loadOptions
+	longest  time.Duration // that it may measure; 0: maxLoad
 	run      func(ctx context.Context, w *loadWorld) error
 }
 
-var loadScenarios = map[string]loadScenario{
-	"fanout":          {"many sockets, each on some of many symbols that tick", loadDefaults(1000, 10, 500, 1000), loadFanout},
-	"hot-symbol":      {"everyone watches the same busy symbol and quiet ones", loadDefaults(1000, 20, 20, 500), loadHotSymbol},
-	"idle":            {"sockets that are subscribed and see nothing: memory and CPU of each", loadDefaults(10000, 10, 500, 0), loadIdle},
-	"slow-readers":    {"some sockets do not read, by turns; what that does to the others", func(o *loadOptions) { loadDefaults(1000, 10, 500, 1000)(o); o.Count = 4 }, loadSlowReaders},
-	"revoke":          {"sessions are revoked one by one, then by the thousand", loadDefaults(1000, 10, 500, 1000), loadRevoke},
-	"login":           {"log-ins with a password, all at once", func(o *loadOptions) { o.Count = 1000 }, loadLogin},
-	"validate":        {"requests that only ask who the caller is, at an open rate", func(o *loadOptions) { o.Rate = 500 }, loadValidate},
-	"mixed":           {"half legacy tokens, half sessions: requests and sockets", func(o *loadOptions) { o.Rate, o.Sockets, o.Symbols, o.Of, o.Ticks = 500, 200, 10, 100, 200 }, loadMixed},
-	"reconnect-storm": {"everyone connects at once, again and again", func(o *loadOptions) { o.Sockets, o.Count, o.Symbols, o.Of = 2000, 3, 10, 100 }, loadReconnectStorm},
-	"ledger":          {"a transaction on one device, the push on another", func(o *loadOptions) { o.Rate, o.Count = 20, 300 }, loadLedger},
-}
+const (
+	maxLoad    = 10 * time.Minute
+	crowdFlags = "sessions sockets symbols of max-hz "
+)
 
-func loadDefaults(sockets, symbols, of, ticks int) func(*loadOptions) {
-	return func(o *loadOptions) { o.Sockets, o.Symbols, o.Of, o.Ticks = sockets, symbols, of, ticks }
+var loadScenarios = map[string]loadScenario{
+	"fanout": {doc: "many sockets, each on some of many symbols that tick", flags: crowdFlags + "ticks duration warm",
+		defaults: loadOptions{Sockets: 1000, Symbols: 10, Of: 500, Ticks: 1000}, run: loadFanout},
+	"hot-symbol": {doc: "everyone watches the same busy symbol and quiet ones", flags: crowdFlags + "ticks duration warm",
+		defaults: loadOptions{Sockets: 1000, Symbols: 20, Of: 20, Ticks: 500}, run: loadHotSymbol},
+	"idle": {doc: "sockets that are subscribed and see nothing: memory and CPU of each", flags: crowdFlags + "duration warm",
+		defaults: loadOptions{Sockets: 10000, Symbols: 10, Of: 500}, run: loadIdle},
+	"slow-readers": {doc: "some sockets do not read, by turns; what that does to the others", flags: crowdFlags + "ticks duration warm stalled count",
+		defaults: loadOptions{Sockets: 1000, Symbols: 10, Of: 500, Ticks: 1000, Count: 4}, longest: 6 * time.Second, run: loadSlowReaders}, // a reader that is stalled for ten seconds is closed
+	"revoke": {doc: "sessions are revoked one by one, then by the thousand", flags: crowdFlags + "ticks warm rate count mass redis",
+		defaults: loadOptions{Sockets: 1000, Symbols: 10, Of: 500, Ticks: 1000, Rate: 100}, run: loadRevoke},
+	"login": {doc: "log-ins with a password, all at once", flags: "count",
+		defaults: loadOptions{Count: 1000}, run: loadLogin},
+	"validate": {doc: "requests that only ask who the caller is, at an open rate", flags: "sessions rate duration",
+		defaults: loadOptions{Rate: 500}, run: loadValidate},
+	"mixed": {doc: "half legacy tokens, half sessions: requests and sockets", flags: crowdFlags + "ticks rate duration",
+		defaults: loadOptions{Rate: 500, Sockets: 200, Symbols: 10, Of: 100, Ticks: 200}, run: loadMixed},
+	"reconnect-storm": {doc: "everyone connects at once, again and again", flags: crowdFlags + "count",
+		defaults: loadOptions{Sockets: 2000, Count: 3, Symbols: 10, Of: 100}, run: loadReconnectStorm},
+	"ledger": {doc: "a transaction on one device, the push on another", flags: "sessions rate count",
+		defaults: loadOptions{Rate: 20, Count: 300}, run: loadLedger},
 }
 
 func newLoad() *cobra.Command {
@@ -104,7 +118,7 @@ func (o *loadOptions) flags(cmd *cobra.Command) {
 	f.IntVar(&o.Of, "of", 0, "symbols that there are")
 	f.Float64Var(&o.MaxHz, "max-hz", 0, "max_hz of the subscriptions (0: none)")
 	f.IntVar(&o.Ticks, "ticks", 0, "ticks a second")
-	f.IntVar(&o.Rate, "rate", 0, "requests a second")
+	f.IntVar(&o.Rate, "rate", 0, "requests, writes or revocations a second")
 	f.IntVar(&o.Stalled, "stalled", 100, "scenario slow-readers: sockets that stop reading")
 	f.IntVar(&o.Count, "count", 0, "how often")
 	f.BoolVar(&o.Mass, "mass", false, "scenario revoke: all at once, and none singly before")
@@ -114,24 +128,25 @@ func (o *loadOptions) flags(cmd *cobra.Command) {
 	f.BoolVar(&o.JSON, "json", false, "print the report as JSON")
 }
 
-// loadFlagOf is the one scenario that a flag is for.
-var loadFlagOf = map[string]string{"redis": "revoke", "mass": "revoke", "stalled": "slow-readers"}
-
-// complete fills in what the scenario wants by default and refuses what would hurt.
-func (o *loadOptions) complete(cmd *cobra.Command, scenario string) error {
-	for flag, only := range loadFlagOf {
-		if cmd.Flags().Changed(flag) && scenario != only {
-			return fmt.Errorf("--%s is for the scenario %s", flag, only)
+// complete fills in what the scenario wants by default and refuses what would hurt, or would mean nothing.
+func (o *loadOptions) complete(cmd *cobra.Command, name string) error {
+	s := loadScenarios[name]
+	if err := s.refuseFlags(cmd, name); err != nil {
+		return err
+	}
+	given, longest := cmd.Flags().Changed, cmp.Or(s.longest, maxLoad)
+	for _, n := range []struct {
+		flag string
+		to   *int
+		by   int
+	}{{"sockets", &o.Sockets, s.defaults.Sockets}, {"symbols", &o.Symbols, s.defaults.Symbols}, {"of", &o.Of, s.defaults.Of},
+		{"ticks", &o.Ticks, s.defaults.Ticks}, {"rate", &o.Rate, s.defaults.Rate}, {"count", &o.Count, s.defaults.Count}} {
+		if !given(n.flag) {
+			*n.to = n.by
 		}
 	}
-	given := *o
-	loadScenarios[scenario].defaults(o)
-	for flag, restore := range map[string]func(){
-		"sockets": func() { o.Sockets = given.Sockets }, "symbols": func() { o.Symbols = given.Symbols }, "of": func() { o.Of = given.Of },
-		"ticks": func() { o.Ticks = given.Ticks }, "rate": func() { o.Rate = given.Rate }, "count": func() { o.Count = given.Count }} {
-		if cmd.Flags().Changed(flag) {
-			restore()
-		}
+	if !given("duration") {
+		o.Duration = min(o.Duration, longest)
 	}
 	o.legacySecret = os.Getenv("LEGACY_JWT_SECRET")
 	o.URL = strings.TrimSuffix(o.URL, "/")
@@ -146,8 +161,10 @@ func (o *loadOptions) complete(cmd *cobra.Command, scenario string) error {
 		return fmt.Errorf("%s is not this machine; load is only for servers of your own: say --remote", u.Hostname())
 	case len(o.Accounts) == 0 && o.Users == 0:
 		return errors.New("no log-in: give --account EMAIL:PASSWORD (rosetree demo prints some) or --users N")
-	case o.Duration <= 0 || o.Duration > 10*time.Minute:
-		return fmt.Errorf("--duration %v: above 0 and up to 10m", o.Duration)
+	case o.Duration <= 0 || o.Duration > longest:
+		return fmt.Errorf("--duration %v: above 0 and up to %v in the scenario %s", o.Duration, longest, name)
+	case o.Mass && (given("count") || given("rate")):
+		return errors.New("--count and --rate mean nothing with --mass: all are revoked at once")
 	case o.Sockets > 50000 || o.Ticks > 20000 || o.Rate > 20000 || o.Count > 100000 || o.Sessions > 50000 || o.Users > 2000:
 		return errors.New("too much: up to 50000 sockets, 20000 ticks or requests a second, 2000 users")
 	case min(o.Users, o.Sessions, o.Sockets, o.Symbols, o.Of, o.Ticks, o.Rate, o.Stalled, o.Count) < 0 || o.MaxHz < 0 || o.Warm < 0:
@@ -166,6 +183,23 @@ func (o *loadOptions) complete(cmd *cobra.Command, scenario string) error {
 		}
 	}
 	return nil
+}
+
+// refuseFlags names the flags that mean something in other scenarios only.
+func (s loadScenario) refuseFlags(cmd *cobra.Command, name string) error {
+	var wrong []string
+	for _, other := range loadScenarios {
+		for flag := range strings.FieldsSeq(other.flags) {
+			if cmd.Flags().Changed(flag) && !slices.Contains(strings.Fields(s.flags), flag) && !slices.Contains(wrong, "--"+flag) {
+				wrong = append(wrong, "--"+flag)
+			}
+		}
+	}
+	if wrong == nil {
+		return nil
+	}
+	slices.Sort(wrong)
+	return fmt.Errorf("%s: not for the scenario %s, which takes --%s", strings.Join(wrong, ", "), name, strings.Join(strings.Fields(s.flags), ", --"))
 }
 
 func loopback(host string) bool {

@@ -116,7 +116,6 @@ func loadSlowReaders(ctx context.Context, w *loadWorld) error {
 		return err
 	}
 	alone, beside := &spread{}, &spread{}
-	w.o.Duration = min(w.o.Duration, 6*time.Second) // a reader that is stalled for ten seconds is closed
 	err = w.streaming(ctx, func(ctx context.Context) error {
 		if err := pause(ctx, w.o.Warm); err != nil {
 			return err

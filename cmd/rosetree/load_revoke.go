@@ -85,7 +85,7 @@ func (w *loadWorld) revokeSingly(ctx context.Context, victims []*loadSocket) err
 			wrong++
 		}
 		progress("%d of %d revoked", i+1, len(victims))
-		if err := pause(ctx, 10*time.Millisecond); err != nil {
+		if err := pause(ctx, time.Second/time.Duration(max(w.o.Rate, 1))); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,10 +52,29 @@ func TestLoadIsRefusedWhereItWouldHurtOthers(t *testing.T) {
 		{"load", "revoke", "--account", "a:b", "--count", "-1"},
 		{"load", "slow-readers", "--account", "a:b", "--stalled", "-1"},
 		{"load", "revoke", "--account", "a:b", "--redis", "http://127.0.0.1"},
-		{"load", "idle", "--account", "a:b", "--redis", "redis://127.0.0.1"},
+		{"load", "slow-readers", "--account", "a:b", "--duration", "10s"},
+		{"load", "revoke", "--account", "a:b", "--mass", "--count", "3"},
 	} {
 		if code := run(context.Background(), args); code != 2 {
 			t.Errorf("%v: exit code %d, want 2", args, code)
+		}
+	}
+}
+
+// Each scenario is given every flag: it must name those that it would not heed, and no other.
+func TestLoadRefusesFlagsThatMeanNothingInTheScenario(t *testing.T) {
+	all := map[string]string{"sessions": "1", "sockets": "1", "symbols": "1", "of": "1000", "max-hz": "1", "ticks": "1", "rate": "1", "count": "1", "duration": "1s", "warm": "1s",
+		"stalled": "1", "mass": "true", "redis": "redis://127.0.0.1"}
+	for name, s := range loadScenarios {
+		for flag, value := range all {
+			cmd := newLoad()
+			if err := cmd.ParseFlags([]string{"--account", "a:b", "--" + flag + "=" + value}); err != nil {
+				t.Fatal(err)
+			}
+			err := cmd.Args(cmd, []string{name})
+			if heeded := slices.Contains(strings.Fields(s.flags), flag); heeded && err != nil || !heeded && (err == nil || !strings.HasPrefix(err.Error(), "--"+flag+": not for the scenario "+name)) {
+				t.Errorf("%s --%s: %v", name, flag, err)
+			}
 		}
 	}
 }
