@@ -63,7 +63,7 @@ func newExchange(s feedSpec, d feedDeps, p protocol, t terms, address, secret st
 	o := readOptions(s.options)
 	e := &exchange{name: s.name, protocol: p, address: o.address("url", address, "ws", "wss"), secret: secret, terms: t,
 		always: o.symbols("symbols"), deps: d}
-	e.budget.Store(int32(o.number("budget", float64(t.budget), 10_000)))
+	e.budget.Store(o.count("budget", int32(t.budget), 10_000))
 	if c, ok := p.(chronicle); ok {
 		e.history = o.address("history", c.past().address, "http", "https")
 	}

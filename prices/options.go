@@ -23,10 +23,19 @@ func readOptions(values url.Values) *options {
 	return &options{left: left}
 }
 
+// take is an option's value; "": not given.
 func (o *options) take(name string) string {
-	value := o.left.Get(name)
-	o.left.Del(name)
-	return value
+	values := o.left[name]
+	delete(o.left, name)
+	switch {
+	case len(values) == 0:
+		return ""
+	case len(values) > 1:
+		o.refuse("%s is there %d times", name, len(values))
+	case values[0] == "":
+		o.refuse("%s has no value", name)
+	}
+	return values[0]
 }
 
 func (o *options) refuse(format string, args ...any) {
@@ -47,6 +56,20 @@ func (o *options) number(name string, fallback, most float64) float64 {
 	return f
 }
 
+// count is a whole number from 1 to most.
+func (o *options) count(name string, fallback, most int32) int32 {
+	text := o.take(name)
+	if text == "" {
+		return fallback
+	}
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || n < 1 || n > int64(most) {
+		o.refuse("%s=%s is not a whole number from 1 to %d", name, text, most)
+		return fallback
+	}
+	return int32(n)
+}
+
 func (o *options) seed() uint64 {
 	text := o.take("seed")
 	if text == "" {
@@ -62,7 +85,12 @@ func (o *options) seed() uint64 {
 // symbols reads a list joined by + or blanks, because a comma ends the entry. nil: not given.
 func (o *options) symbols(name string) []Symbol {
 	var all []Symbol
-	for _, text := range strings.FieldsFunc(o.take(name), func(r rune) bool { return r == ' ' || r == '+' }) {
+	list := o.take(name)
+	texts := strings.FieldsFunc(list, func(r rune) bool { return r == ' ' || r == '+' })
+	if list != "" && len(texts) == 0 {
+		o.refuse("%s names none", name)
+	}
+	for _, text := range texts {
 		s, err := ParseSymbol(text)
 		if err != nil {
 			o.refuse("%s: %w", name, err)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -29,12 +30,12 @@ func Record(ctx context.Context, cfg Config, w io.Writer, log *slog.Logger) erro
 	if err != nil {
 		return err
 	}
+	if slices.ContainsFunc(s.feeds, func(f Feed) bool { _, needsServer := f.(*ingest); return needsServer }) {
+		return errors.New("ingest is a stream in Redis already; record the feed that fills it")
+	}
 	lines := make(chan recordedTick, 4096)
 	feeds, ctx := errgroup.WithContext(ctx)
 	for _, f := range s.feeds {
-		if _, needsServer := f.(*ingest); needsServer {
-			return errors.New("ingest is a stream in Redis already; record the feed that fills it")
-		}
 		feeds.Go(func() error {
 			s.again(ctx, f.Name(), func() error {
 				return s.report(ctx, f, func(ticks []Tick) {

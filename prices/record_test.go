@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -45,6 +46,19 @@ func TestWhatWasRecordedIsPlayedAgainInItsRhythm(t *testing.T) {
 		}
 		if played != len(r.ticks) || took > 6*time.Second || took < 4*time.Second {
 			t.Errorf("%d of %d in %s at double speed", played, len(r.ticks), took)
+		}
+	})
+}
+
+// A feed that went on after the refusal would be left behind in the bubble, and fail the test.
+func TestIngestIsRefusedBeforeAnyFeedRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var cfg Config
+		if err := cfg.Feeds.UnmarshalText([]byte("replay:stocks,ingest")); err != nil {
+			t.Fatal(err)
+		}
+		if err := Record(context.Background(), cfg, io.Discard, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "ingest is a stream") {
+			t.Error(err)
 		}
 	})
 }
