@@ -44,9 +44,9 @@ func newSessionsList() *cobra.Command {
 }
 
 func printSessions(w io.Writer, page auth.SessionPage) {
-	fmt.Fprintln(w, "ID\tUSER\tDEVICE\tIP\tLAST SEEN\tEXPIRES\tAUTH")
+	fmt.Fprintln(w, "ID\tUSER\tDEVICE\tIP\tLAST SEEN\tEXPIRES\tAUTH\tSOCKETS")
 	for _, s := range page.Sessions {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.ID, s.User.Email, s.Device.Name, s.IP, minutes(s.LastSeenAt), minutes(s.ExpiresAt), s.Auth)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\n", s.ID, s.User.Email, s.Device.Name, s.IP, minutes(s.LastSeenAt), minutes(s.ExpiresAt), s.Auth, s.Sockets)
 	}
 	if page.Next != "" {
 		fmt.Fprintln(w, "more: --cursor "+page.Next)
