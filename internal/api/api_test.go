@@ -82,6 +82,7 @@ func TestBadInputIsAnsweredByAProblemThatSaysWhatAndWhere(t *testing.T) {
 	}{
 		{"unknown field", "/p/1/echo", "application/json", `{"nmae":"x"}`, 400, "bad_request", "nmae"},
 		{"unknown query parameter", "/p/1/echo?limt=3", "application/json", `{}`, 400, "bad_request", "limt"},
+		{"query parameter twice", "/p/1/echo?limit=3&limit=4", "application/json", `{}`, 400, "bad_request", ""},
 		{"wrong type", "/p/1/echo", "application/json", `{"name":7}`, 400, "bad_request", "name"},
 		{"wrong type inside", "/p/1/echo", "application/json", `{"inner":{"quantity":true}}`, 400, "bad_request", "inner.quantity"},
 		{"query is no number", "/p/1/echo?limit=x", "application/json", `{}`, 422, "invalid", "limit"},

@@ -116,8 +116,10 @@ func (o Operation[C]) params(w http.ResponseWriter, r *http.Request) (json.RawMe
 		}
 	}
 	for name, values := range r.URL.Query() {
-		if err := o.set(fields, name, values[len(values)-1]); err != nil {
-			return nil, err
+		for _, value := range values {
+			if err := o.set(fields, name, value); err != nil {
+				return nil, err
+			}
 		}
 	}
 	for _, name := range wildcards(o.Path) {
