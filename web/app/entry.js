@@ -1,8 +1,10 @@
 // A transaction as one line: "buy 10 AAPL @ 189.12 fee 1 on 2026-11-20", "dividend 12.40 AAPL", "deposit 500 EUR".
 
+import { decimal } from './decimal.js';
+
 const verbs = /** @type {Record<string, string>} */ ({ buy: 'buy', bought: 'buy', b: 'buy', sell: 'sell', sold: 'sell', s: 'sell', dividend: 'dividend', div: 'dividend', interest: 'interest', fee: 'fee', tax: 'tax', deposit: 'deposit', withdraw: 'withdrawal', withdrawal: 'withdrawal', reward: 'reward' });
 const amounts = ['dividend', 'interest', 'fee', 'tax', 'deposit', 'withdrawal'];
-const NUMBER = /^\d+(?:[.,]\d+)?$/;
+const NUMBER = /^\d+(?:\.\d+)?$/;
 
 /**
  * Reads one line.
@@ -16,15 +18,15 @@ export function parse(line, now = new Date()) {
   /** @type {Record<string, any>} */ const entry = { type, executed_at: now.toISOString() };
   let number = '';
   while (words.length) {
-    const w = words.shift() ?? '', next = () => (words.shift() ?? '').replace(',', '.');
+    const w = words.shift() ?? '', next = () => decimal(words.shift());
     if (w === '@' || w === 'at') entry.price = next();
-    else if (/^@\d/.test(w)) entry.price = w.slice(1).replace(',', '.');
+    else if (/^@\d/.test(w)) entry.price = decimal(w.slice(1));
     else if (w === 'fee' || w === 'tax') entry[w] = next();
     else if (w === 'on') {
       const at = day(next(), now);
       if (!at) return { wrong: 'A day is written 2026-11-20, or today, or yesterday.' };
       entry.executed_at = at;
-    } else if (!number && NUMBER.test(w)) number = w.replace(',', '.');
+    } else if (!number && NUMBER.test(decimal(w))) number = decimal(w);
     else if (/^[A-Za-z0-9.\-_:=^/]{1,32}$/.test(w) && !entry.symbol) entry.symbol = w.toUpperCase();
     else return { wrong: `“${w}” is not understood.` };
   }

@@ -1,1 +1,1 @@
-import"./chunk-AJ3CCEGF.js";
+import"./chunk-5LPVK3VE.js";

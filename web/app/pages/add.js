@@ -1,6 +1,7 @@
 import { Dialog, Field, Trouble, toast, useForm } from '../ui.js';
 import { get } from '../api.js';
 import { client } from '../live.js';
+import { decimal, times } from '../decimal.js';
 import { current, summary } from '../portfolio.js';
 import { SymbolField } from './symbol.js';
 import { types } from './types.js';
@@ -8,9 +9,7 @@ import { html, useEffect, useRef, useState } from '../vendor/preact.js';
 
 const traded = ['buy', 'sell', 'transfer_in', 'transfer_out', 'stock_dividend', 'reward', 'adjustment'];
 const symbolless = ['interest', 'fee', 'tax', 'deposit', 'withdrawal'];
-
-/** A decimal as people type it, to a decimal as the server reads it. @param {string|undefined} s */
-const decimal = (s) => (s ?? '').replace(/[\s']/g, '').replace(/,(?=\d{1,8}$)/, '.').replace(/,/g, '');
+const numbers = ['quantity', 'price', 'amount', 'fee', 'tax'];
 
 /** Local date and time for an input, from an instant. @param {string|undefined} at */
 function local(at) {
@@ -23,8 +22,17 @@ function body(f, type, initial) {
   const when = initial.id && f.executed_at === local(initial.executed_at) ? initial.executed_at : new Date(f.executed_at).toISOString();
   const out = /** @type {Record<string, any>} */ ({ account: f.account || initial.account, type, currency: f.currency.toUpperCase(), executed_at: when, note: f.note });
   if (!symbolless.includes(type)) out.symbol = f.symbol.trim().toUpperCase();
-  for (const name of ['quantity', 'price', 'amount', 'fee', 'tax', 'fx_rate']) if (decimal(f[name])) out[name] = decimal(f[name]);
+  for (const name of numbers) if (decimal(f[name])) out[name] = decimal(f[name]);
+  if (initial.id) Object.assign(out, emptied(out, type, initial));
   return out;
+}
+
+/** What an edit takes away: what it does not name would stay. @param {Record<string, any>} out @param {string} type @param {Record<string, any>} initial */
+function emptied(out, type, initial) {
+  const gone = numbers.filter((name) => initial[name] && !out[name] && !(name === 'amount' && traded.includes(type) && !out.price)); // a trade whose sum is known keeps it until it gets a price
+  if (initial.symbol && ['deposit', 'withdrawal'].includes(type)) gone.push('symbol');
+  if (initial.fx_rate && initial.currency !== out.currency) gone.push('fx_rate');
+  return Object.fromEntries(gone.map((name) => [name, '']));
 }
 
 /** @param {{initial:Record<string, any>, close:() => void, done?:() => void, remove?:() => void}} p adds a transaction, or edits one that has an id */
@@ -46,18 +54,19 @@ export function AddTransaction({ initial, close, done, remove }) {
     close();
     done?.();
   });
+  const sum = initial.amount ?? (initial.quantity && initial.price ? times(initial.quantity, initial.price) : ''); // a fee may have none, and stand in its own field
   const e = form.error, trade = traded.includes(type);
   return html`<${Dialog} title=${edit ? 'Edit transaction' : 'Add a transaction'} close=${close}><form class="stack" onSubmit=${form.submit}>
     <div class="grid2"><${Field} label="Type" name="type" error=${e}><select id="f-type" name="type" value=${type} onChange=${(/** @type {any} */ ev) => setType(ev.target.value)}>${types.map(([k, text]) => html`<option key=${k} value=${k}>${text}</option>`)}</select><//>
       ${symbolless.includes(type) ? html`<span></span>` : html`<div class="field"><${SymbolField} value=${initial.symbol} error=${e} onPick=${picked} /></div>`}</div>
     ${trade ? html`<div class="grid2"><${Field} label="Quantity" name="quantity" inputmode="decimal" required defaultValue=${initial.quantity} error=${e} />
-        <${Field} label="Price" name="price" error=${e}><input id="f-price" name="price" ref=${price} inputmode="decimal" required=${['buy', 'sell'].includes(type)} defaultValue=${initial.price} aria-invalid=${e?.field === 'price' ? 'true' : undefined} /><//></div>`
-      : html`<${Field} label="Amount" name="amount" inputmode="decimal" required defaultValue=${initial.amount} error=${e} />`}
+        <${Field} label="Price" name="price" error=${e}><input id="f-price" name="price" ref=${price} inputmode="decimal" required=${['buy', 'sell'].includes(type) && !initial.amount} placeholder=${initial.amount ? `${initial.amount} in all` : undefined} defaultValue=${initial.price} aria-invalid=${e?.field === 'price' ? 'true' : undefined} /><//></div>`
+      : html`<${Field} label="Amount" name="amount" inputmode="decimal" required=${!edit || !!sum} defaultValue=${sum} error=${e} />`}
     <div class="grid2"><${Field} label="Currency" name="currency" error=${e}><input id="f-currency" name="currency" ref=${currency} required pattern="[A-Za-z]{3}" maxlength="3" defaultValue=${initial.currency ?? summary.value?.base_currency ?? 'USD'} /><//>
       <${Field} label="Date and time" name="executed_at" type="datetime-local" required defaultValue=${local(initial.executed_at)} error=${e} /></div>
     <div class="grid2"><${Field} label="Fee" name="fee" inputmode="decimal" placeholder="0" defaultValue=${initial.fee === '0' ? '' : initial.fee} error=${e} /><${Field} label="Tax" name="tax" inputmode="decimal" placeholder="0" defaultValue=${initial.tax === '0' ? '' : initial.tax} error=${e} /></div>
     <div class="grid2"><${Field} label="Account" name="account" error=${e}><select id="f-account" name="account">${accounts.map((a) => html`<option key=${a.id} value=${a.id} selected=${a.id === initial.account}>${a.name}</option>`)}</select><//>
-      <${Field} label="Note" name="note" maxlength="500" defaultValue=${initial.note} error=${e} /></div>
+      <${Field} label="Note" name="note" maxlength="2000" defaultValue=${initial.note} error=${e} /></div>
     <${Trouble} error=${e} fields=${['symbol', 'quantity', 'price', 'amount', 'currency', 'executed_at', 'fee', 'tax', 'note', 'account', 'type']} />
     <div class="foot">${remove && html`<button type="button" class="btn danger" onClick=${remove}>Delete</button><span class="grow"></span>`}<button type="button" class="btn" onClick=${close}>Cancel</button><button class="btn primary" disabled=${form.busy}>${edit ? 'Save' : 'Add'}</button></div></form><//>`;
 }

@@ -30,24 +30,24 @@ export const Progress = ({ portfolio }) => [...running.value.values()].filter((m
 
 /** Reads a file twice: first to show what would happen to each row, then for good. @param {{portfolio:string, close:() => void, done:() => void}} p */
 export function Import({ portfolio, close, done }) {
-  const [file, setFile] = useState(/** @type {{name:string, text:string}|null} */ (null));
+  const [file, setFile] = useState(/** @type {{name:string, content:ArrayBuffer}|null} */ (null)); // as it is: the server says whether it is text
   const [report, setReport] = useState(/** @type {any} */ (null));
   const [error, setError] = useState(/** @type {any} */ (null));
   const [busy, setBusy] = useState(false);
   const [skip, setSkip] = useState(false);
   const earlier = useAsked(() => client.call('import.list', { portfolio }), [portfolio]);
-  const send = async (/** @type {{name:string, text:string}} */ f, /** @type {boolean} */ dry) => {
+  const send = async (/** @type {{name:string, content:ArrayBuffer}} */ f, /** @type {boolean} */ dry) => {
     setBusy(true);
     setError(null);
     const query = { file_name: f.name, dry_run: dry || undefined, skip_invalid: (!dry && skip) || undefined };
-    const answer = await api('POST', url(`/api/portfolios/${portfolio}/import`, query), f.text, { text: true }).catch((e) => { setError(e); return null; });
+    const answer = await api('POST', url(`/api/portfolios/${portfolio}/import`, query), f.content, { text: true }).catch((e) => { setError(e); return null; });
     setBusy(false);
     return answer;
   };
   const chosen = async (/** @type {any} */ e) => {
     const f = e.target.files?.[0];
     if (!f) return;
-    const read = { name: f.name, text: await f.text() };
+    const read = { name: f.name, content: await f.arrayBuffer() };
     setFile(read);
     setReport(await send(read, true));
   };
@@ -60,7 +60,7 @@ export function Import({ portfolio, close, done }) {
   };
   const fresh = report ? report.total - report.duplicates - report.invalid - report.skipped : 0;
   return html`<${Dialog} title="Import" kind="sheet broad" close=${close}>
-    <div class="field"><label for="file">A CSV, JSON or XML file, as your broker or another tracker exports it</label><input id="file" type="file" accept=".csv,.json,.xml,.txt" onChange=${chosen} /></div>
+    <div class="field"><label for="file">A CSV or JSON file, as your broker or another tracker exports it</label><input id="file" type="file" accept=".csv,.json,.txt" onChange=${chosen} /></div>
     <${Trouble} error=${error} />
     ${busy && html`<${Progress} portfolio=${portfolio} />`}
     ${report && html`<${Report} report=${report} fresh=${fresh} name=${file?.name ?? ''} />`}

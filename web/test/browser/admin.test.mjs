@@ -205,6 +205,18 @@ test('what happens while the console is cut off is there once it is back: who ca
   quiet(admin);
 });
 
+test('a session whose last socket closes has no last frame any more', async () => {
+  const admin = await as(d.user('admin')), user = await as(d.user('user', 2));
+  const id = await user.evaluate(() => fetch('/api/auth/status').then((r) => r.json()).then((s) => s.session.id));
+  await console_(admin, 'sessions');
+  const shows = (/** @type {string} */ sockets, /** @type {RegExp} */ frame) => admin.locator(`tr[data-session="${id}"]`).filter({ has: admin.locator(`td:nth-child(8):text-is("${sockets}")`) }).filter({ has: admin.locator('td:nth-child(9)', { hasText: frame }) }).waitFor();
+  await shows('1', /ago/);
+  await user.goto('about:blank');
+  await shows('0', /^–$/);
+  await admin.context().request.fetch(`${d.url}/api/admin/sessions/${id}`, { method: 'DELETE', data: { reason: 'the test is over' } });
+  quiet(admin);
+});
+
 test('one of two own devices is renamed, and signed out from the other', async () => {
   const one = await as(d.user('user', 2)), two = await as(d.user('user', 2));
   await one.goto(`${d.url}/sessions`);

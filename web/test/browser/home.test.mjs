@@ -139,6 +139,31 @@ test('a line adds, undo takes back, edit changes, delete and undo bring back', a
   quiet(p);
 });
 
+test('an edit takes away what was emptied, and a purchase becomes a dividend of its sum', async () => {
+  await home(1);
+  const [symbol] = await symbols();
+  await p.goto(`${d.url}/activity`);
+  await p.waitForSelector('tbody tr[data-row]');
+  await p.fill('#quick', `buy 3 ${symbol} @ 4321.09 fee 1`);
+  await p.keyboard.press('Enter');
+  const id = await p.locator('tbody tr[data-row]:has-text("4,321.09")').getAttribute('data-row');
+  const cell = (/** @type {number} */ n, /** @type {string} */ text) => p.waitForSelector(`tr[data-row="${id}"] td:nth-child(${n}):has-text("${text}")`);
+  const edit = async (/** @type {() => Promise<any>} */ change) => {
+    await p.click(`tr[data-row="${id}"] button[aria-label^=Edit]`);
+    await change();
+    await p.click('dialog button.primary');
+    await p.waitForSelector('dialog', { state: 'detached' });
+  };
+  await edit(() => p.fill('dialog [name=fee]', ''));
+  await cell(7, '–');
+  await edit(() => p.selectOption('dialog [name=type]', 'dividend'));
+  await cell(4, '–');
+  await cell(6, '12,963.27');
+  await p.click(`tr[data-row="${id}"] button[aria-label^=Delete]`);
+  await p.waitForSelector(`tr[data-row="${id}"]`, { state: 'detached' });
+  quiet(p);
+});
+
 test('what was typed before the accounts came is kept, and so is what was not touched', async () => {
   await home(1);
   await p.goto(`${d.url}/activity`);

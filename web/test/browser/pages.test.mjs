@@ -21,6 +21,10 @@ const pages = [
   ['detail', '/', '[data-row], [data-row-card]', async (p) => {
     await p.locator('[data-row] .sym button, [data-row-card] button').first().click();
     await p.waitForSelector('dialog .facts');
+    assert.deepEqual(await p.locator('dialog .facts').evaluate((box) => {
+      const ends = new Map([...box.children].map((e) => [Math.round(e.getBoundingClientRect().top), e.getBoundingClientRect().right]));
+      return [...ends.values()].filter((end) => end < box.getBoundingClientRect().right - 1);
+    }), [], 'no line of facts is left half empty');
     await p.waitForSelector('dialog .plot canvas, dialog .plot .none');
   }],
   ['add', '/', '[data-row], [data-row-card]', async (p) => { await p.click('[data-key=add]'); await p.waitForSelector('dialog [name=symbol]'); }],

@@ -14,6 +14,14 @@ test('an amount needs no price', () => {
   assert.deepEqual(parse('deposit 500 EUR', now).entry, { type: 'deposit', amount: '500', currency: 'EUR', executed_at: now.toISOString() });
 });
 
+test('thousands are grouped as people do it, and what may mean two things is asked for again', () => {
+  assert.equal(parse('buy 1,234.5 A @ 1.234,50', now).entry?.quantity, '1234.5');
+  assert.equal(parse('buy 1,234.5 A @ 1.234,50', now).entry?.price, '1234.50');
+  assert.equal(parse('deposit 1,234,567 EUR', now).entry?.amount, '1234567');
+  assert.match(parse('buy 1,234 A @ 1', now).wrong ?? '', /1,234.*not understood/);
+  assert.match(parse('buy 1 A @ 1,234', now).wrong ?? '', /1,234.*not a number/);
+});
+
 test('days', () => {
   assert.equal(parse('buy 1 A @ 1 on yesterday', now).entry?.executed_at, '2026-11-22T10:00:00.000Z');
   assert.equal(parse('buy 1 A @ 1 on 2025-02-03', now).entry?.executed_at?.slice(0, 10), '2025-02-03');
