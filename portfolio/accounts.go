@@ -124,14 +124,18 @@ func (s *Service) addAccount(ctx context.Context, p auth.Principal, in newAccoun
 		if err := in.onto(&a); err != nil {
 			return a, nil, err
 		}
-		_, err = tx.Exec(ctx, `INSERT INTO app.accounts (user_id, id, portfolio_id, name, currency, cost_method, oversell, tracks_cash) VALUES ($1, $2, $3, $4, $5, NULLIF($6, ''), $7, $8)`,
-			p.User, a.ID, st.id, a.Name, a.Currency, a.CostMethod, a.Oversell, a.TracksCash)
-		if err != nil {
+		if err := insertAccount(ctx, tx, p, st.id, a); err != nil {
 			return a, nil, err
 		}
 		st, err = settingsOf(ctx, tx, st.id, false)
 		return a, st.news(p), err
 	})
+}
+
+func insertAccount(ctx context.Context, tx pgx.Tx, p auth.Principal, id ID, a Account) error {
+	_, err := tx.Exec(ctx, `INSERT INTO app.accounts (user_id, id, portfolio_id, name, currency, cost_method, oversell, tracks_cash) VALUES ($1, $2, $3, $4, $5, NULLIF($6, ''), $7, $8)`,
+		p.User, a.ID, id, a.Name, a.Currency, a.CostMethod, a.Oversell, a.TracksCash)
+	return err
 }
 
 type accountChange struct {

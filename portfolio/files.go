@@ -1,12 +1,14 @@
 package portfolio
 
 import (
+	"cmp"
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -38,7 +40,10 @@ func (s *Service) Routes(mux *http.ServeMux, authenticate func(*http.Request) (a
 }
 
 func (s *Service) serveImport(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
-	q := r.URL.Query()
+	q, err := onlyParameters(r, "account", "format", "template", "file_name", "dry_run", "skip_invalid")
+	if err != nil {
+		return err
+	}
 	in := importOrder{portfolio: ID(r.PathValue("portfolio")), account: q.Get("account"), format: q.Get("format"), template: q.Get("template"), fileName: q.Get("file_name")}
 	for _, flag := range []struct {
 		name string
@@ -50,13 +55,6 @@ func (s *Service) serveImport(w http.ResponseWriter, r *http.Request, p auth.Pri
 				return api.Invalid(flag.name, "must be true or false")
 			}
 			*flag.to = on
-		}
-	}
-	for name := range q {
-		switch name {
-		case "account", "format", "template", "file_name", "dry_run", "skip_invalid":
-		default:
-			return &api.Problem{Status: 400, Code: "bad_request", Field: name, Message: "there is no such parameter"}
 		}
 	}
 	if in.format != "" && in.template != "" {
@@ -84,10 +82,11 @@ func (s *Service) serveImport(w http.ResponseWriter, r *http.Request, p auth.Pri
 }
 
 func (s *Service) serveExport(w http.ResponseWriter, r *http.Request, p auth.Principal) error {
-	format := r.URL.Query().Get("format")
-	if format == "" {
-		format = "json"
+	q, err := onlyParameters(r, "format")
+	if err != nil {
+		return err
 	}
+	format := cmp.Or(q.Get("format"), "json")
 	if format != "json" && format != "csv" {
 		return api.Invalid("format", "must be json or csv")
 	}
@@ -100,12 +99,30 @@ func (s *Service) serveExport(w http.ResponseWriter, r *http.Request, p auth.Pri
 	h.Set("Content-Disposition", `attachment; filename="portfolio.`+format+`"`)
 	if format == "csv" {
 		h.Set("Content-Type", "text/csv; charset=utf-8")
-		writeCSV(w, own)
+		_ = own.WriteCSV(w) // the peer may be gone; there is no one left to tell
 		return nil
 	}
 	h.Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(own) // the peer may be gone; there is no one left to tell
 	return nil
+}
+
+// onlyParameters is r's query, which must name nothing else and nothing twice: a typo is never silently lost.
+func onlyParameters(r *http.Request, names ...string) (url.Values, error) {
+	q := r.URL.Query()
+	for name, values := range q {
+		wrong := ""
+		switch {
+		case !slices.Contains(names, name):
+			wrong = "there is no such parameter"
+		case len(values) > 1:
+			wrong = "is given twice"
+		default:
+			continue
+		}
+		return nil, &api.Problem{Status: 400, Code: "bad_request", Field: name, Message: wrong}
+	}
+	return q, nil
 }
 
 // export is all of a portfolio that its owner entered.
@@ -135,7 +152,7 @@ func (s *Service) export(ctx context.Context, p auth.Principal, id ID) (own impo
 		}
 		list, err := pgx.CollectRows(rows, scanEntry)
 		for _, e := range list {
-			own.Transactions = append(own.Transactions, e.export(names[e.Account]))
+			own.Transactions = append(own.Transactions, e.export(names[e.Account], st.base))
 		}
 		return err
 	})
@@ -168,8 +185,13 @@ func ownInstruments(ctx context.Context, tx pgx.Tx, id ID) ([]imports.OwnInstrum
 	return list, nil
 }
 
-func (e *entry) export(account string) imports.OwnTransaction {
+func (e *entry) export(account, base string) imports.OwnTransaction {
 	t := e.show()
+	if e.Rate.Valid {
+		base = cmp.Or(e.fxBase, base)
+	} else {
+		base = ""
+	}
 	say := func(f *Figure) string {
 		if f == nil {
 			return ""
@@ -177,22 +199,5 @@ func (e *entry) export(account string) imports.OwnTransaction {
 		return string(*f)
 	}
 	return imports.OwnTransaction{ID: e.ID, Account: account, Type: e.Type, Symbol: string(e.Symbol), Quantity: say(t.Quantity), Price: say(t.Price), Amount: say(t.Amount),
-		Currency: e.Currency, Fee: string(t.Fee), Tax: string(t.Tax), FxRate: say(t.FxRate), ExecutedAt: e.At, Note: e.note, Pair: e.Pair}
-}
-
-func writeCSV(w io.Writer, own imports.Own) {
-	c := csv.NewWriter(w)
-	_ = c.Write([]string{"executed_at", "account", "type", "symbol", "quantity", "price", "amount", "currency", "fee", "tax", "fx_rate", "note", "pair", "id"})
-	for _, t := range own.Transactions {
-		_ = c.Write([]string{t.ExecutedAt.Format(time.RFC3339Nano), harmless(t.Account), string(t.Type), t.Symbol, t.Quantity, t.Price, t.Amount, t.Currency, t.Fee, t.Tax, t.FxRate, harmless(t.Note), t.Pair, t.ID})
-	}
-	c.Flush() // the peer may be gone; there is no one left to tell
-}
-
-// harmless keeps a spreadsheet from running what somebody wrote into a note.
-func harmless(s string) string {
-	if s != "" && (s[0] == '=' || s[0] == '+' || s[0] == '-' || s[0] == '@' || s[0] == '\t' || s[0] == '\r') {
-		return "'" + s
-	}
-	return s
+		Currency: e.Currency, Fee: string(t.Fee), Tax: string(t.Tax), FxRate: say(t.FxRate), FxBase: base, ExecutedAt: e.At, Note: e.note, Pair: e.Pair}
 }

@@ -119,43 +119,52 @@ func (s *Service) deleteGrant(ctx context.Context, p auth.Principal, in whichGra
 	})
 }
 
-// sharedWith lists the portfolios that others share with p.
+// sharedWith lists the portfolios that others share with p, in the order in which they were shared. Rows are read in their
+// owner's context, so that it takes one look for each owner.
 func (s *Service) sharedWith(ctx context.Context, p auth.Principal) ([]Portfolio, error) {
-	type found struct {
-		share
-		id ID
-	}
-	var list []found
-	var b pgx.Batch
-	b.Queue(`SELECT user_id, hide_amounts, portfolio_id FROM app.portfolio_grants WHERE grantee_id = $1 ORDER BY created_at, id`, p.User).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			var f found
-			if err := rows.Scan(&f.owner, &f.hide, &f.id); err != nil {
-				return err
-			}
-			list = append(list, f)
-		}
-		return rows.Err()
-	})
-	if err := s.db.Service(auth.ServiceRelay).Do(ctx, &b); err != nil {
+	grants, err := s.grantsTo(ctx, p.User)
+	if err != nil {
 		return nil, err
 	}
-	var out []Portfolio
-	for _, f := range list {
-		var st settings
-		err := s.db.As(auth.Principal{User: f.owner}).Tx(ctx, func(tx pgx.Tx) (err error) {
-			st, err = settingsOf(ctx, tx, f.id, false)
-			return err
-		})
-		if api.ProblemOf(err).Code == "not_found" {
-			continue
-		}
+	ids := map[auth.UserID][]ID{}
+	for _, g := range grants {
+		ids[g.user] = append(ids[g.user], g.id)
+	}
+	found := map[key]Portfolio{}
+	for owner, ids := range ids {
+		list, err := s.portfoliosOf(ctx, owner, `WHERE id = ANY ($1)`, ids)
 		if err != nil {
 			return nil, err
 		}
-		shown := st.show()
-		shown.SharedBy, shown.HidesAmounts = string(f.owner), f.hide
-		out = append(out, shown)
+		for _, f := range list {
+			found[key{owner, f.ID}] = f
+		}
+	}
+	var out []Portfolio
+	for _, g := range grants {
+		if shown, there := found[g.key]; there {
+			shown.SharedBy, shown.HidesAmounts = string(g.user), g.hide
+			out = append(out, shown)
+		}
 	}
 	return out, nil
+}
+
+// given is a portfolio that somebody shares.
+type given struct {
+	key
+	hide bool
+}
+
+// grantsTo are the shares that a user was given, the oldest first; no user reads another's grants, the relay does.
+func (s *Service) grantsTo(ctx context.Context, user auth.UserID) (list []given, err error) {
+	var b pgx.Batch
+	b.Queue(`SELECT user_id, portfolio_id, hide_amounts FROM app.portfolio_grants WHERE grantee_id = $1 ORDER BY created_at, id`, user).Query(func(rows pgx.Rows) error {
+		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (g given, err error) {
+			return g, row.Scan(&g.user, &g.id, &g.hide)
+		})
+		return err
+	})
+	err = s.db.Service(auth.ServiceRelay).Do(ctx, &b)
+	return list, err
 }

@@ -100,7 +100,7 @@ func (q rangeQuery) custom(sp span, first time.Time) (span, error) {
 	return sp, nil
 }
 
-// past is a portfolio's curve over a range, with whose it is and what it was asked for.
+// pastOf is a portfolio's curve over a range, with whose it is and what it was asked for.
 type pastOf struct {
 	*curve
 	span  span

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +14,6 @@ import (
 	"github.com/shopspring/decimal"
 
 	"rosetree/portfolio/imports"
-	"rosetree/portfolio/ledger"
 	"rosetree/prices"
 )
 
@@ -56,9 +56,9 @@ func (t *taking) manualInstrument(ctx context.Context, e *entry, i imports.Instr
 	if i.Multiplier.IsZero() {
 		i.Multiplier = decimal.NewFromInt(1)
 	}
-	name := cmp.Or(strings.ReplaceAll(cut(i.Name, maxName), "\x00", ""), string(e.Symbol))
+	name := cmp.Or(storable(i.Name, maxName), string(e.Symbol))
 	tag, err := t.tx.Exec(ctx, `INSERT INTO app.user_instruments (user_id, symbol, name, currency, isin, kind, multiplier) VALUES ($1, $2, $3, $4, $5, $6, $7::text::numeric) ON CONFLICT DO NOTHING`,
-		t.caller.User, e.Symbol, name, i.Currency, text(strings.ReplaceAll(cut(i.ISIN, 20), "\x00", "")), cmp.Or(i.Kind, prices.KindManual), i.Multiplier.String())
+		t.caller.User, e.Symbol, name, i.Currency, text(storable(i.ISIN, 20)), cmp.Or(i.Kind, prices.KindManual), i.Multiplier.String())
 	if err != nil || tag.RowsAffected() == 0 {
 		return err
 	}
@@ -88,43 +88,19 @@ func (t *taking) write(ctx context.Context) error {
 		return err
 	}
 	if _, err := t.tx.Exec(ctx, `INSERT INTO app.imports (user_id, id, portfolio_id, account_id, format, file_name, file_hash, rows, added, duplicates, skipped, report) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
-		t.caller.User, t.id, t.settings.id, t.accounts[0].ID, t.file.Format, cut(t.order.fileName, 200), sum[:], t.report.Total, t.report.Added, t.report.Duplicates, t.report.Skipped, counts); err != nil {
+		t.caller.User, t.id, t.settings.id, t.accounts[0].ID, t.file.Format, storable(t.order.fileName, 200), sum[:], t.report.Total, t.report.Added, t.report.Duplicates, t.report.Skipped, counts); err != nil {
 		return err
 	}
 	done := 0
 	for chunk := range slices.Chunk(t.entries, importChunk) {
 		t.progress(phaseWriting, done)
-		if err := t.writeChunk(ctx, chunk); err != nil {
+		if err := insertEntries(ctx, t.tx, t.caller, t.settings.id, chunk...); err != nil {
 			return err
 		}
 		done += len(chunk)
 	}
 	t.progress(phaseWriting, done)
 	return nil
-}
-
-func (t *taking) writeChunk(ctx context.Context, chunk []*entry) error {
-	n := len(chunk)
-	columns := make([][]*string, 14)
-	for i := range columns {
-		columns[i] = make([]*string, n)
-	}
-	at := make([]time.Time, n)
-	number := func(d decimal.Decimal) *string { s := d.String(); return &s }
-	for i, e := range chunk {
-		kind := string(e.Type)
-		at[i] = e.At
-		for c, v := range []*string{&e.ID, &e.Account, &kind, text(string(e.Symbol)), e.units(), nullText(e.Price), nullText(e.Amount), &e.Currency, number(e.Fee), number(e.Tax),
-			nullText(e.Rate), &e.note, &e.external, text(e.Pair)} {
-			columns[c][i] = v
-		}
-	}
-	_, err := t.tx.Exec(ctx, `INSERT INTO app.transactions (user_id, portfolio_id, import_id, id, account_id, type, symbol, quantity, price, amount, currency, fee, tax, fx_rate, note, external_id, pair_id, executed_at)
-		SELECT $1, $2, $3, r.id::uuid, r.account::uuid, r.type, r.symbol, r.quantity::numeric, r.price::numeric, r.amount::numeric, r.currency, r.fee::numeric, r.tax::numeric, r.rate::numeric, r.note, r.external, r.pair::uuid, r.at
-		FROM unnest($4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::timestamptz[])
-		WITH ORDINALITY AS r(id, account, type, symbol, quantity, price, amount, currency, fee, tax, rate, note, external, pair, at, n) ORDER BY r.n`,
-		t.caller.User, t.settings.id, t.id, columns[0], columns[1], columns[2], columns[3], columns[4], columns[5], columns[6], columns[7], columns[8], columns[9], columns[10], columns[11], columns[12], columns[13], at)
-	return err
 }
 
 // findOversold lists what the rows leave oversold; they are taken all the same.
@@ -135,17 +111,10 @@ func (t *taking) findOversold(ctx context.Context) error {
 			symbols[e.Symbol] = true
 		}
 	}
-	c := &contents{}
-	rows, err := t.tx.Query(ctx, `SELECT `+ledgerColumns+` FROM app.transactions WHERE portfolio_id = $1 AND symbol IS NOT NULL AND deleted_at IS NULL`, t.settings.id)
+	l, err := ledgerOf(ctx, t.tx, t.accounts, `portfolio_id = $1 AND symbol = ANY ($2)`, t.settings.id, slices.Collect(maps.Keys(symbols)))
 	if err != nil {
 		return err
 	}
-	err = c.scanRows(rows)
-	rows.Close()
-	if err != nil {
-		return err
-	}
-	l := ledger.New(ledgerAccounts(t.accounts), c.rows)
 	for symbol := range symbols {
 		for _, o := range t.service.missing(l, symbol, t.settings) {
 			t.report.Oversold = append(t.report.Oversold, fmt.Sprintf("%s %s from %s", o.Missing, symbol, o.At.Format(time.DateOnly)))

@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	maxDigits = 38  // of a number that a client may send (rule 1)
-	maxName   = 100 // characters
-	maxNote   = 2000
+	maxDigits   = 38  // of a number that a client may send (rule 1)
+	maxName     = 100 // characters
+	maxNote     = 2000
+	maxExternal = 200
 )
 
 // parseNumber reads a decimal that is not negative. The guard stands before the library: it would take

@@ -10,7 +10,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
-	"github.com/shopspring/decimal"
 
 	"rosetree/auth"
 	"rosetree/internal/api"
@@ -143,6 +142,9 @@ func (s *Service) undoTransaction(ctx context.Context, p auth.Principal, in whic
 		if err != nil {
 			return Transaction{}, nil, err
 		}
+		if before.Rate.Valid && old.Rate.Valid && before.Rate.Decimal.Equal(old.Rate.Decimal) {
+			before.fxBase = old.fxBase // noted when the base currency changed, which is not taken back
+		}
 		return s.store(ctx, tx, p, st, before, old)
 	})
 }
@@ -191,7 +193,7 @@ func (s *Service) store(ctx context.Context, tx pgx.Tx, p auth.Principal, st set
 		return out, nil, err
 	}
 	if !e.deleted {
-		if err := e.check(time.Now()); err != nil {
+		if err := e.check(st.base, time.Now()); err != nil {
 			return out, nil, err
 		}
 	}
@@ -200,7 +202,12 @@ func (s *Service) store(ctx context.Context, tx pgx.Tx, p auth.Principal, st set
 			return out, nil, err
 		}
 	}
-	if err := writeEntry(ctx, tx, p, st.id, e, old); err != nil {
+	if old == nil {
+		err = insertEntries(ctx, tx, p, st.id, e)
+	} else {
+		err = updateEntry(ctx, tx, p, st.id, e)
+	}
+	if err != nil {
 		return out, nil, err
 	}
 	made, err := entryOf(ctx, tx, st.id, e.ID)
@@ -240,42 +247,4 @@ func (s *Service) complete(ctx context.Context, tx pgx.Tx, e *entry, accounts []
 		return nil
 	}
 	return err
-}
-
-func writeEntry(ctx context.Context, tx pgx.Tx, p auth.Principal, id ID, e, old *entry) error {
-	args := []any{p.User, e.ID, id, e.Account, e.Type, text(string(e.Symbol)), e.units(), nullText(e.Price), nullText(e.Amount), e.Currency, e.Fee.String(), e.Tax.String(),
-		nullText(e.Rate), text(e.fxBase), e.At, e.note, text(e.external), text(e.importID), text(e.Pair)}
-	if old == nil {
-		_, err := tx.Exec(ctx, `INSERT INTO app.transactions (user_id, id, portfolio_id, account_id, type, symbol, quantity, price, amount, currency, fee, tax, fx_rate, fx_base, executed_at, note, external_id, import_id, pair_id)
-			VALUES ($1, $2, $3, $4, $5, $6, $7::text::numeric, $8::text::numeric, $9::text::numeric, $10, $11::text::numeric, $12::text::numeric, $13::text::numeric, $14, $15, $16, $17, $18, $19)`, args...)
-		return err
-	}
-	_, err := tx.Exec(ctx, `UPDATE app.transactions SET account_id = $4, type = $5, symbol = $6, quantity = $7::text::numeric, price = $8::text::numeric, amount = $9::text::numeric, currency = $10,
-		fee = $11::text::numeric, tax = $12::text::numeric, fx_rate = $13::text::numeric, fx_base = $14, executed_at = $15, note = $16, external_id = $17, import_id = $18, pair_id = $19,
-		deleted_at = CASE WHEN $20 THEN now() END WHERE user_id = $1 AND id = $2 AND portfolio_id = $3`, append(args, e.deleted)...)
-	return err
-}
-
-// units are null where the type has none.
-func (e *entry) units() *string {
-	if e.Quantity.IsZero() && typeRules[e.Type].quantity != must {
-		return nil
-	}
-	t := e.Quantity.String()
-	return &t
-}
-
-func text(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-func nullText(d decimal.NullDecimal) *string {
-	if !d.Valid {
-		return nil
-	}
-	t := d.Decimal.String()
-	return &t
 }

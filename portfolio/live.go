@@ -44,7 +44,7 @@ type live struct {
 	again    bool   // … and more has come
 }
 
-// live returns a portfolio of owner, at version at least so new.
+// at is a portfolio of owner, at version at least so new.
 func (s *Service) at(ctx context.Context, owner auth.UserID, id ID, version int64) (*live, error) {
 	k := key{owner, id}
 	for {

@@ -26,17 +26,10 @@ func touchedBy(e, old *entry) (symbols []prices.Symbol) {
 // checkHoldings replays the chain with and without the write: what may not be short must not become so,
 // on that day or on any later one. What an import left oversold may stay as it is.
 func (s *Service) checkHoldings(ctx context.Context, tx pgx.Tx, st settings, accounts []Account, symbol prices.Symbol, e, old *entry) error {
-	rows, err := tx.Query(ctx, `SELECT `+ledgerColumns+` FROM app.transactions WHERE portfolio_id = $1 AND symbol = $2 AND deleted_at IS NULL`, st.id, symbol)
+	l, err := ledgerOf(ctx, tx, accounts, `portfolio_id = $1 AND symbol = $2`, st.id, symbol)
 	if err != nil {
 		return err
 	}
-	c := &contents{}
-	err = c.scanRows(rows)
-	rows.Close()
-	if err != nil {
-		return err
-	}
-	l := ledger.New(ledgerAccounts(accounts), c.rows)
 	before := s.missing(l, symbol, st)
 	if old != nil {
 		l.Remove(old.ID)
@@ -55,6 +48,20 @@ func (s *Service) checkHoldings(ctx context.Context, tx pgx.Tx, st settings, acc
 		}
 	}
 	return nil
+}
+
+// ledgerOf is what the transaction sees of the rows for which a condition holds. Its $1 is the portfolio.
+func ledgerOf(ctx context.Context, tx pgx.Tx, accounts []Account, condition string, args ...any) (*ledger.Ledger, error) {
+	rows, err := tx.Query(ctx, `SELECT `+ledgerColumns+` FROM app.transactions WHERE deleted_at IS NULL AND `+condition, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	c := &contents{}
+	if err := c.scanRows(rows); err != nil {
+		return nil, err
+	}
+	return ledger.New(ledgerAccounts(accounts), c.rows), nil
 }
 
 // missing is how many units each account lacks.

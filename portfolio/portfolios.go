@@ -40,24 +40,27 @@ type portfolioList struct {
 }
 
 func (s *Service) listPortfolios(ctx context.Context, p auth.Principal, _ none) (portfolioList, error) {
-	out := portfolioList{Portfolios: []Portfolio{}}
-	var b pgx.Batch
-	b.Queue(`SELECT ` + settingsColumns + ` FROM app.portfolios ORDER BY created_at, id`).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			var st settings
-			if err := st.scan(rows); err != nil {
-				return err
-			}
-			out.Portfolios = append(out.Portfolios, st.show())
-		}
-		return rows.Err()
-	})
-	if err := s.db.As(p).Do(ctx, &b); err != nil {
-		return out, err
+	own, err := s.portfoliosOf(ctx, p.User, `ORDER BY created_at, id`)
+	if err != nil {
+		return portfolioList{}, err
 	}
 	shared, err := s.sharedWith(ctx, p)
-	out.Portfolios = append(out.Portfolios, shared...)
-	return out, err
+	return portfolioList{append(own, shared...)}, err
+}
+
+// portfoliosOf are a user's own, as the rest of the statement says.
+func (s *Service) portfoliosOf(ctx context.Context, owner auth.UserID, rest string, args ...any) (list []Portfolio, err error) {
+	var b pgx.Batch
+	b.Queue(`SELECT `+settingsColumns+` FROM app.portfolios `+rest, args...).Query(func(rows pgx.Rows) error {
+		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (Portfolio, error) {
+			var st settings
+			err := st.scan(row)
+			return st.show(), err
+		})
+		return err
+	})
+	err = s.db.As(auth.Principal{User: owner}).Do(ctx, &b)
+	return list, err
 }
 
 type newPortfolio struct {
@@ -67,7 +70,7 @@ type newPortfolio struct {
 	Costs        *string `json:"costs"`
 }
 
-// settings are what the input asks for; what it does not name stays as in st.
+// onto puts what the input names over st; what it does not name stays.
 func (in newPortfolio) onto(st *settings) (err error) {
 	if in.BaseCurrency != nil {
 		if st.base, err = parseCurrency("base_currency", *in.BaseCurrency); err != nil {

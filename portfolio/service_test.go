@@ -102,6 +102,7 @@ func TestBadInputNamesItsField(t *testing.T) {
 		{`"type":"buy","symbol":"ACME","quantity":"1","price":"1","executed_at":"yesterday"`, "invalid", "executed_at"},
 		{`"type":"buy","symbol":"ACME","quantity":"1","price":"1","executed_at":"2999-01-01"`, "invalid", "executed_at"},
 		{`"type":"buy","symbol":"ACME","quantity":"1","price":"1","fx_rate":"0"`, "invalid", "fx_rate"},
+		{`"type":"buy","symbol":"ACME","quantity":"1","price":"1","currency":"USD","fx_rate":"2"`, "invalid", "fx_rate"},
 		{`"type":"buy","symbol":"ACME","quantity":"123456789012345678901234567890123456789","price":"1"`, "invalid", "quantity"},
 		{`"type":"buy","symbol":"ACME","quantity":"1","price":"1","account":"` + uuid.NewString() + `"`, "not_found", "account"},
 		{`"type":"sell","symbol":"ACME","quantity":"1","price":"1"`, "insufficient_quantity", "quantity"},
@@ -400,7 +401,7 @@ func TestABaseCurrencyMayChange(t *testing.T) {
 	w.tick("ACME", "10")
 	w.tick("EUR-USD", "1.25")
 	id := w.portfolio(ana, "")
-	w.add(ana, id, "buy 10 ACME @ 8", `,"currency":"EUR","fx_rate":"1.5"`) // 80 EUR, recorded at 1.5
+	row := w.add(ana, id, "buy 10 ACME @ 8", `,"currency":"EUR","fx_rate":"1.5"`)["id"].(string) // 80 EUR, recorded at 1.5
 	if got := w.must(ana, "portfolio.holdings", `{"portfolio":"`+id+`"}`)["totals"].(map[string]any)["cost"]; got != "120.00" {
 		t.Errorf("cost %v, want 120.00 at the recorded rate", got)
 	}
@@ -411,5 +412,10 @@ func TestABaseCurrencyMayChange(t *testing.T) {
 	w.must(ana, "portfolio.update", `{"portfolio":"`+id+`","base_currency":"USD"}`)
 	if got := w.must(ana, "portfolio.holdings", `{"portfolio":"`+id+`"}`)["totals"].(map[string]any)["cost"]; got != "120.00" {
 		t.Errorf("back in USD the recorded rate counts again: %v", got)
+	}
+	w.must(ana, "portfolio.update", `{"portfolio":"`+id+`","base_currency":"CHF"}`)
+	w.must(ana, "transaction.undo", `{"portfolio":"`+id+`","transaction":"`+row+`"}`) // of the last change of the row, in which its rate got a base
+	if got := w.must(ana, "portfolio.holdings", `{"portfolio":"`+id+`"}`)["totals"].(map[string]any); got["cost"] != nil {
+		t.Errorf("in CHF, which has no rate: cost %v", got["cost"])
 	}
 }

@@ -42,9 +42,9 @@ type contents struct {
 	mark     string // transaction id below which everything was visible
 }
 
-// ledgerColumns leave out a recorded rate that was meant for another base currency (4).
+// ledgerColumns leave out a recorded rate that was meant for another base currency, and one of the base currency itself (4).
 const ledgerColumns = `id, account_id, seq, executed_at, type, COALESCE(symbol, ''), quantity, price, amount, currency, fee, tax,
-	CASE WHEN fx_base IS NULL OR fx_base = (SELECT p.base_currency FROM app.portfolios p WHERE p.id = $1) THEN fx_rate END, COALESCE(pair_id::text, ''), deleted_at IS NOT NULL`
+	CASE (SELECT p.base_currency FROM app.portfolios p WHERE p.id = $1) WHEN currency THEN NULL WHEN COALESCE(fx_base, (SELECT p.base_currency FROM app.portfolios p WHERE p.id = $1)) THEN fx_rate END, COALESCE(pair_id::text, ''), deleted_at IS NOT NULL`
 
 // read reads portfolio id in its owner's context. With since, the mark of an earlier read, only rows
 // that were written after it come: everything older than the oldest transaction then under way was

@@ -94,12 +94,11 @@ func (t *taking) openAccounts(ctx context.Context) error {
 		if made.CostMethod != ledger.Average && made.CostMethod != ledger.FIFO {
 			made.CostMethod = ""
 		}
-		name, err := parseName("name", made.Name)
-		if err != nil {
+		var err error
+		if made.Name, err = parseName("name", made.Name); err != nil {
 			return err
 		}
-		if _, err := t.tx.Exec(ctx, `INSERT INTO app.accounts (user_id, id, portfolio_id, name, currency, cost_method, oversell, tracks_cash) VALUES ($1, $2, $3, $4, $5, NULLIF($6, ''), $7, $8)`,
-			t.caller.User, made.ID, t.settings.id, name, made.Currency, made.CostMethod, made.Oversell, made.TracksCash); err != nil {
+		if err := insertAccount(ctx, t.tx, t.caller, t.settings.id, made); err != nil {
 			return err
 		}
 		t.accounts = append(t.accounts, made)
@@ -116,19 +115,24 @@ func (t *taking) accountNamed(name string) string {
 	return ""
 }
 
+// readKeys finds what is there already: by its key, and what is read from our own export also by its id, because it may come back
+// to where it was.
 func (t *taking) readKeys(ctx context.Context) error {
 	t.known = map[string]bool{}
-	rows, err := t.tx.Query(ctx, `SELECT account_id, external_id FROM app.transactions WHERE portfolio_id = $1 AND external_id IS NOT NULL AND deleted_at IS NULL`, t.settings.id)
+	rows, err := t.tx.Query(ctx, `SELECT account_id, COALESCE(external_id, ''), id FROM app.transactions WHERE portfolio_id = $1 AND deleted_at IS NULL`, t.settings.id)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var account, key string
-		if err := rows.Scan(&account, &key); err != nil {
+		var account, key, id string
+		if err := rows.Scan(&account, &key, &id); err != nil {
 			return err
 		}
 		t.known[account+key] = true
+		if t.file.Own() {
+			t.known[account+imports.Key(t.file.Format, id)] = true
+		}
 	}
 	return rows.Err()
 }

@@ -115,12 +115,12 @@ func (in *transactionFields) ontoTexts(e *entry) (err error) {
 	}
 	if in.Note != nil {
 		if e.note = *in.Note; len([]rune(e.note)) > maxNote || strings.ContainsRune(e.note, 0) {
-			return api.Invalid("note", "has more than %d characters", maxNote)
+			return api.Invalid("note", "must have at most %d characters, none of them the character 0", maxNote)
 		}
 	}
 	if in.ExternalID != nil {
-		if e.external = *in.ExternalID; len(e.external) > 200 || strings.ContainsRune(e.external, 0) {
-			return api.Invalid("external_id", "has more than 200 characters")
+		if e.external = *in.ExternalID; len([]rune(e.external)) > maxExternal || strings.ContainsRune(e.external, 0) {
+			return api.Invalid("external_id", "must have at most %d characters, none of them the character 0", maxExternal)
 		}
 	}
 	if in.Pair != nil {
@@ -129,80 +129,6 @@ func (in *transactionFields) ontoTexts(e *entry) (err error) {
 		}
 	}
 	return nil
-}
-
-// check holds a row against the rules of its type (2).
-func (e *entry) check(now time.Time) error {
-	rule, known := typeRules[e.Type]
-	switch {
-	case e.Type == "":
-		return api.Invalid("type", "is missing: say buy, sell, dividend, …")
-	case !known:
-		return api.Invalid("type", "is none of buy, sell, dividend, interest, fee, tax, deposit, withdrawal, transfer_in, transfer_out, stock_dividend, return_of_capital, reward, adjustment")
-	case rule.symbol == must && e.Symbol == "":
-		return api.Invalid("symbol", "is missing: a %s needs one", e.Type)
-	case rule.symbol == never && e.Symbol != "":
-		return api.Invalid("symbol", "has no place in a %s", e.Type)
-	case e.At.After(now.Add(rowsAhead)):
-		return api.Invalid("executed_at", "is in the future")
-	case e.Rate.Valid && !e.Rate.Decimal.IsPositive():
-		return api.Invalid("fx_rate", "must be greater than 0")
-	}
-	return e.checkNumbers(rule)
-}
-
-func (e *entry) checkNumbers(rule typeRule) error {
-	units := rule.quantity
-	if e.Symbol == "" && units != perUnit {
-		units = never // money alone moves
-	}
-	switch {
-	case units == must && !e.Quantity.IsPositive() && e.Type != ledger.Adjustment:
-		return api.Invalid("quantity", "must be greater than 0")
-	case units == never && !e.Quantity.IsZero():
-		return api.Invalid("quantity", "has no place in this %s", e.Type)
-	case e.Price.Valid && e.Amount.Valid:
-		return api.Invalid("amount", "give price or amount, not both")
-	case e.Price.Valid && e.Quantity.IsZero() && e.Type != ledger.Adjustment:
-		return api.Invalid("price", "needs a quantity; for a sum of money give amount")
-	case (rule.value == must || units == never) && !e.Price.Valid && !e.Amount.Valid && e.Type != ledger.Fee && e.Type != ledger.Tax:
-		if units == must {
-			return api.Invalid("price", "is missing: give price or amount")
-		}
-		return api.Invalid("amount", "is missing")
-	case e.Type == ledger.Fee && !e.Amount.Valid && e.Fee.IsZero(), e.Type == ledger.Tax && !e.Amount.Valid && e.Tax.IsZero():
-		return api.Invalid("amount", "is missing")
-	}
-	return nil
-}
-
-// need says whether a field must, may or must not be there.
-type need int
-
-const (
-	may need = iota
-	must
-	never
-	perUnit // may be there beside a price: money per unit held
-)
-
-type typeRule struct{ symbol, quantity, value need }
-
-var typeRules = map[ledger.Type]typeRule{
-	ledger.Buy:             {must, must, must},
-	ledger.Sell:            {must, must, must},
-	ledger.Dividend:        {may, perUnit, must},
-	ledger.Interest:        {may, never, must},
-	ledger.Fee:             {may, never, may},
-	ledger.Tax:             {may, never, may},
-	ledger.Deposit:         {never, never, must},
-	ledger.Withdrawal:      {never, never, must},
-	ledger.TransferIn:      {may, must, may},
-	ledger.TransferOut:     {may, must, may},
-	ledger.StockDividend:   {must, must, may},
-	ledger.ReturnOfCapital: {must, perUnit, must},
-	ledger.Reward:          {may, must, may},
-	ledger.Adjustment:      {may, must, may},
 }
 
 const entryColumns = `id, account_id, seq, type, COALESCE(symbol, ''), quantity, price, amount, currency, fee, tax, fx_rate, COALESCE(fx_base, ''), executed_at, note,

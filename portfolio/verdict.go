@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/shopspring/decimal"
 
 	"rosetree/internal/api"
 	"rosetree/portfolio/imports"
@@ -54,8 +55,8 @@ func (t *taking) judge() {
 			t.progress(phaseChecking, i)
 		}
 		r := &t.file.Rows[i]
-		verdict := ImportRow{Row: r.Line, Verdict: verdictNew, Message: r.Hint}
 		e, err := t.entry(r, now)
+		verdict := ImportRow{Row: r.Line, Verdict: verdictNew, Message: r.Hint}
 		switch {
 		case r.Skip != "":
 			verdict.Verdict, verdict.Message = verdictSkipped, r.Skip
@@ -87,12 +88,14 @@ func (t *taking) judge() {
 // entry makes a row of the ledger and holds it against the same rules as one that is entered by hand.
 func (t *taking) entry(r *imports.Row, now time.Time) (*entry, error) {
 	e := &entry{Transaction: ledger.Transaction{ID: newID(), Account: t.accounts[0].ID, At: r.At.Truncate(time.Microsecond), Type: r.Type, Quantity: r.Quantity, Price: r.Price, Amount: r.Amount,
-		Currency: r.Currency, Fee: r.Fee, Tax: r.Tax, Rate: r.Rate}, note: r.Note, external: cut(r.Key, 200), importID: t.id, revision: 1}
+		Currency: r.Currency, Fee: r.Fee, Tax: r.Tax}, note: storable(r.Note, maxNote), external: storable(r.Key, maxExternal), importID: t.id, revision: 1}
 	if r.Skip != "" || r.Bad != "" {
 		return e, nil
 	}
 	if id := t.accountNamed(r.Account); id != "" {
 		e.Account = id
+	} else if r.Account != "" {
+		r.Tell("the portfolio has no account %s: it goes to %s", r.Account, t.accounts[0].Name)
 	}
 	if r.Pair != "" {
 		e.Pair = r.Pair
@@ -100,7 +103,6 @@ func (t *taking) entry(r *imports.Row, now time.Time) (*entry, error) {
 			e.Pair = uuid.NewSHA1(uuid.MustParse(string(t.settings.id)), []byte(r.Pair)).String()
 		}
 	}
-	e.note = cut(strings.ReplaceAll(e.note, "\x00", ""), maxNote)
 	if r.Symbol != "" {
 		symbol, err := parseSymbol("symbol", strings.ReplaceAll(r.Symbol, " ", "-"))
 		if err != nil {
@@ -111,15 +113,35 @@ func (t *taking) entry(r *imports.Row, now time.Time) (*entry, error) {
 	if _, err := parseCurrency("currency", e.Currency); err != nil {
 		return e, err
 	}
-	return e, e.check(now)
+	if err := t.recordRate(e, r); err != nil {
+		return e, err
+	}
+	return e, e.check(t.settings.base, now)
 }
 
-// cut keeps a text to so many bytes, whole characters.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
+// recordRate keeps a row's rate with the currency that it is into. One of the portfolio's own currency is into another one,
+// whichever that is.
+func (t *taking) recordRate(e *entry, r *imports.Row) error {
+	if !r.Rate.Valid {
+		return nil
 	}
-	return strings.ToValidUTF8(s[:n], "")
+	e.Rate = r.Rate
+	if r.RateBase != "" && r.RateBase != t.settings.base {
+		_, err := parseCurrency("fx_base", r.RateBase)
+		e.fxBase = r.RateBase
+		return err
+	}
+	if e.ratesItself(t.settings.base) {
+		e.Rate = decimal.NullDecimal{}
+		r.Tell("its exchange rate is into another currency and not counted")
+	}
+	return nil
+}
+
+// storable is a text as PostgreSQL can keep it: without the character 0, and at most n characters long.
+func storable(s string, n int) string {
+	text := []rune(strings.ReplaceAll(s, "\x00", ""))
+	return string(text[:min(n, len(text))])
 }
 
 // splitKnown tells whether the instrument has a split around that day, so that the row would count it twice.

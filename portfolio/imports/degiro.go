@@ -62,7 +62,7 @@ func degiroRow(r record, row *Row) {
 	case strings.Contains(lower, "dividendbelasting") || strings.Contains(lower, "dividend tax"):
 		row.debit(ledger.Tax, amount)
 	case strings.Contains(lower, "dividend"):
-		row.credit(ledger.Dividend, amount)
+		row.Type = ledger.Dividend
 	case strings.Contains(lower, "transactiekosten") || strings.Contains(lower, "transaction and/or third") || strings.Contains(lower, "kosten") || strings.Contains(lower, "fee"):
 		row.debit(ledger.Fee, amount)
 	case strings.Contains(lower, "rente") || strings.Contains(lower, "interest"):

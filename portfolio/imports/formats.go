@@ -1,8 +1,11 @@
 package imports
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/shopspring/decimal"
 
@@ -45,6 +48,9 @@ func Formats() (names []string) {
 // Parse reads a file of a format, or finds out which it is where name is "". Rows that cannot be read
 // are in the result, with the reason.
 func Parse(name string, data []byte) (*File, error) {
+	if err := checkText(data); err != nil {
+		return nil, err
+	}
 	for _, f := range formats {
 		if name != "" && f.name != name {
 			continue
@@ -63,6 +69,14 @@ func Parse(name string, data []byte) (*File, error) {
 		return nil, fmt.Errorf("%q is none of the formats that can be read: %s", name, strings.Join(Formats(), ", "))
 	}
 	return nil, fmt.Errorf("the file is of no known format: map its columns, or name one of %s", strings.Join(Formats(), ", "))
+}
+
+// checkText refuses what PostgreSQL could not keep, and what would be taken for other letters than were meant.
+func checkText(data []byte) error {
+	if !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
+		return errors.New("the file is no text in UTF-8: save it again in that encoding")
+	}
+	return nil
 }
 
 // byRow reads a format whose lines stand alone.
@@ -87,6 +101,9 @@ func byRow(read func(record, *Row)) func([]byte, []string) (*File, error) {
 func split(row *Row) {
 	row.Type, row.Price, row.Amount = ledger.StockDividend, decimal.NullDecimal{}, decimal.NullDecimal{}
 	row.Hint = SplitNote
+	if row.Quantity.IsNegative() {
+		row.bad("a reverse split that took %s units: enter it at the instrument", row.Quantity.Abs())
+	}
 }
 
 // SplitNote marks a row that stands for a split.

@@ -16,9 +16,12 @@ func parseIBKR(data []byte, columns []string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
+	base := rateBase(f.Rows)
 	cancelled := map[string]bool{}
 	for i := range f.Rows {
-		if r := &f.Rows[i]; r.Pair != "" {
+		r := &f.Rows[i]
+		r.RateBase = base
+		if r.Pair != "" {
 			cancelled[r.Pair] = true
 			r.Pair = ""
 		}
@@ -29,6 +32,16 @@ func parseIBKR(data []byte, columns []string) (*File, error) {
 		}
 	}
 	return f, nil
+}
+
+// rateBase is the currency of the account that the rates are into: the one whose own rate is 1. "" where no row is in it.
+func rateBase(rows []Row) string {
+	for _, r := range rows {
+		if r.Rate.Valid && r.Rate.Decimal.Equal(decimal.NewFromInt(1)) {
+			return r.Currency
+		}
+	}
+	return ""
 }
 
 func ibkrRow(r record, row *Row) {
@@ -83,7 +96,7 @@ func ibkrCashRow(r record, row *Row) {
 	case strings.Contains(kind, "withholding"):
 		row.debit(ledger.Tax, amount)
 	case strings.Contains(kind, "dividend"), strings.Contains(kind, "in lieu"):
-		row.credit(ledger.Dividend, amount)
+		row.Type = ledger.Dividend
 	case strings.Contains(kind, "interest"):
 		row.interest(amount)
 		row.Symbol = ""

@@ -1,6 +1,7 @@
 package imports
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,7 +40,7 @@ func (m Mapping) Check() error {
 
 // ParseMapped reads a CSV by a mapping; name is the mapping's, and part of the rows' keys.
 func ParseMapped(name string, m Mapping, data []byte) (*File, error) {
-	if err := m.Check(); err != nil {
+	if err := errors.Join(m.Check(), checkText(data)); err != nil {
 		return nil, err
 	}
 	var columns []string

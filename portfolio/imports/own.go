@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -25,6 +26,9 @@ type Own struct {
 	Instruments  []OwnInstrument  `json:"instruments"` // those that only the owner knows
 	Transactions []OwnTransaction `json:"transactions"`
 }
+
+// Own tells whether the file is an export of ours.
+func (f *File) Own() bool { return strings.HasPrefix(f.Format, "rosetree-") }
 
 // OwnPortfolio is the portfolio's settings.
 type OwnPortfolio struct {
@@ -102,6 +106,7 @@ type OwnTransaction struct {
 	Fee        string      `json:"fee"`
 	Tax        string      `json:"tax"`
 	FxRate     string      `json:"fx_rate,omitempty"`
+	FxBase     string      `json:"fx_base,omitempty"` // the currency that the rate is into; "" is the portfolio's
 	ExecutedAt time.Time   `json:"executed_at"`
 	Note       string      `json:"note,omitempty"`
 	Pair       string      `json:"pair,omitempty"`
@@ -128,27 +133,16 @@ func parseOwnJSON(data []byte, _ []string) (*File, error) {
 		f.Instruments = append(f.Instruments, inst)
 	}
 	for i, t := range o.Transactions {
-		row := Row{Line: i + 1, Account: t.Account, Type: t.Type, Symbol: t.Symbol, Name: names[t.Symbol], Currency: t.Currency, At: t.ExecutedAt, Note: t.Note, ID: t.ID, Pair: t.Pair}
+		row := Row{Line: i + 1, Account: t.Account, Type: t.Type, Symbol: t.Symbol, Name: names[t.Symbol], Currency: t.Currency, At: t.ExecutedAt, Note: t.Note, ID: t.ID, Pair: t.Pair,
+			RateBase: cmp.Or(t.FxBase, o.Portfolio.BaseCurrency)}
 		row.number(&row.Quantity, "quantity", t.Quantity)
 		row.null(&row.Price, "price", t.Price)
 		row.null(&row.Amount, "amount", t.Amount)
 		row.number(&row.Fee, "fee", t.Fee)
 		row.number(&row.Tax, "tax", t.Tax)
 		row.null(&row.Rate, "fx_rate", t.FxRate)
+		row.refuseSigns()
 		f.Rows = append(f.Rows, row)
 	}
 	return f, nil
-}
-
-// rosetreeRow is a line of our own CSV.
-func rosetreeRow(r record, row *Row) {
-	row.date(r.get("executed_at"))
-	row.Account, row.Type, row.Symbol, row.Currency = r.get("account"), ledger.Type(r.get("type")), r.get("symbol"), r.get("currency")
-	row.number(&row.Quantity, "quantity", r.get("quantity"))
-	row.null(&row.Price, "price", r.get("price"))
-	row.null(&row.Amount, "amount", r.get("amount"))
-	row.number(&row.Fee, "fee", r.get("fee"))
-	row.number(&row.Tax, "tax", r.get("tax"))
-	row.null(&row.Rate, "fx_rate", r.get("fx_rate"))
-	row.Note, row.Pair, row.ID = r.get("note"), r.get("pair"), r.get("id")
 }

@@ -43,7 +43,7 @@ func performanceRow(r record, row *Row) {
 	case ledger.Buy, ledger.TransferIn:
 		gross = gross.Sub(costs)
 	case ledger.Sell, ledger.Dividend, ledger.Interest:
-		gross = gross.Add(costs)
+		gross = value.Add(costs) // with its sign: costs may be more than what came in
 	case ledger.Fee:
 		row.Fee = decimal.Decimal{}
 	case ledger.Tax:

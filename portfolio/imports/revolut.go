@@ -32,6 +32,7 @@ func revolutRow(r record, row *Row) {
 		money(ledger.Withdrawal)
 	case strings.Contains(kind, "FEE"):
 		money(ledger.Fee)
+		row.debit(ledger.Fee, amount)
 		row.Symbol = ""
 	case kind == "STOCK SPLIT":
 		split(row)

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,7 @@ type Row struct {
 	Currency string
 	Fee, Tax decimal.Decimal
 	Rate     decimal.NullDecimal
+	RateBase string // the currency that Rate is into, as far as the file says it; "" is taken for the portfolio's
 	At       time.Time
 	Note     string
 	ID       string // the source's own; "" where it has none
@@ -92,24 +94,33 @@ func (r *Row) date(cell string, layouts ...string) {
 	r.At = t
 }
 
+// Tell gives the row a hint, unless it has one.
+func (r *Row) Tell(format string, args ...any) {
+	if r.Hint == "" {
+		r.Hint = fmt.Sprintf(format, args...)
+	}
+}
+
 func (r *Row) bad(format string, args ...any) {
 	if r.Bad == "" {
 		r.Bad = fmt.Sprintf(format, args...)
 	}
 }
 
-// credit makes the row a sum that comes in. One that goes out takes back what was booked before, for which the ledger
-// has no type: without its sign it would be counted once more.
-func (r *Row) credit(kind ledger.Type, amount decimal.Decimal) {
-	if r.Type = kind; amount.IsNegative() {
-		r.bad("a %s of %s was taken back: enter it by hand", kind, amount.Abs())
-	}
-}
-
-// debit makes the row a sum that goes out, as credit does of one that comes in.
+// debit makes the row a sum that goes out, of a broker that signs such sums. One that comes in gives back what was
+// booked before, for which the ledger has no type: without its sign it would be counted once more.
 func (r *Row) debit(kind ledger.Type, amount decimal.Decimal) {
 	if r.Type = kind; amount.IsPositive() {
 		r.bad("a %s of %s was given back: enter it by hand", kind, amount)
+	}
+}
+
+// refuseSigns is for our own files, which have none.
+func (r *Row) refuseSigns() {
+	for _, d := range []decimal.Decimal{r.Quantity, r.Price.Decimal, r.Amount.Decimal, r.Fee, r.Tax} {
+		if d.IsNegative() {
+			r.bad("%s is negative: the type gives the sign", d)
+		}
 	}
 }
 
@@ -127,8 +138,16 @@ func (r *Row) interest(amount decimal.Decimal) {
 	}
 }
 
-// unsign makes what a broker writes with a sign positive: the type says the direction.
+// bringing are the types of what comes in: units, money, or both. No broker writes them with a minus.
+var bringing = []ledger.Type{ledger.Buy, ledger.Dividend, ledger.Interest, ledger.Deposit, ledger.TransferIn, ledger.StockDividend, ledger.ReturnOfCapital, ledger.Reward}
+
+// unsign makes what a broker writes with a sign positive: the type says the direction. What comes in with a minus takes
+// back what was booked before, as in debit. Only what a purchase cost may have one.
 func (r *Row) unsign() {
+	money := r.Type != ledger.Buy && (r.Amount.Decimal.IsNegative() || r.Price.Decimal.IsNegative())
+	if slices.Contains(bringing, r.Type) && (r.Quantity.IsNegative() || money) {
+		r.bad("a %s was taken back: enter it by hand", r.Type)
+	}
 	r.Quantity, r.Fee, r.Tax = r.Quantity.Abs(), r.Fee.Abs(), r.Tax.Abs()
 	r.Price.Decimal, r.Amount.Decimal = r.Price.Decimal.Abs(), r.Amount.Decimal.Abs()
 }
@@ -144,7 +163,7 @@ func finish(f *File) {
 		if r.Price.Valid && r.Amount.Valid {
 			r.prefer()
 		}
-		base := f.Format + ":" + r.ID
+		base := Key(f.Format, r.ID)
 		if r.ID == "" {
 			text := fmt.Sprint(r.Account, "|", r.Type, "|", r.Symbol, "|", r.Quantity, "|", r.Price.Decimal, "|", r.Amount.Decimal, "|", r.Currency, "|", r.Fee, "|", r.Tax, "|", r.At.UnixNano(), "|", r.Note)
 			sum := sha256.Sum256([]byte(text))
@@ -159,6 +178,9 @@ func finish(f *File) {
 		r.Key = key
 	}
 }
+
+// Key is what a row with an id of its source's is known by.
+func Key(format, id string) string { return format + ":" + id }
 
 // prefer keeps one of price and amount: the price where it explains the amount, else the amount, which
 // is what the account was really charged.

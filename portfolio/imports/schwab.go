@@ -33,7 +33,7 @@ func schwabRow(r record, row *Row) {
 		split(row)
 		return
 	case strings.Contains(action, "div") || action == "cash in lieu" || strings.Contains(action, "cap gain"):
-		row.credit(ledger.Dividend, amount)
+		row.Type = ledger.Dividend
 	case strings.Contains(action, "interest"):
 		row.interest(amount)
 	case strings.Contains(action, "tax"):

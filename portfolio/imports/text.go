@@ -26,13 +26,19 @@ func parseNumber(cell string) (decimal.Decimal, error) {
 	}
 	negative := strings.HasPrefix(s, "(") && strings.HasSuffix(s, ")")
 	var b strings.Builder
+	ended := false // what stands behind a number has begun: in 1.2E-05, a date or a range more digits follow
 	for _, c := range s {
 		switch {
 		case unicode.IsDigit(c) && c < 128, c == '.', c == ',':
+			if ended {
+				return decimal.Decimal{}, errNumber
+			}
 			b.WriteRune(c)
+		case c == '\'', c == '’', unicode.IsSpace(c):
 		case c == '-', c == '−':
-			negative = true
-		case c == '\'', c == '’', c == '(', c == ')', c == '+', unicode.IsSpace(c), unicode.Is(unicode.Sc, c), unicode.IsUpper(c):
+			negative, ended = true, b.Len() > 0
+		case c == '(', c == ')', c == '+', unicode.Is(unicode.Sc, c), unicode.IsUpper(c):
+			ended = b.Len() > 0
 		default:
 			return decimal.Decimal{}, errNumber
 		}
@@ -171,15 +177,18 @@ func (t *table) records() []record {
 	return list
 }
 
-// get is the first of the columns that the file has.
-func (r record) get(names ...string) string {
+// cell is the first of the columns that the file has, as it stands there.
+func (r record) cell(names ...string) string {
 	for _, name := range names {
 		if i, ok := r.t.header[normal(name)]; ok && i < len(r.cells) {
-			return strings.TrimSpace(r.cells[i])
+			return r.cells[i]
 		}
 	}
 	return ""
 }
+
+// get is cell without the blanks around it.
+func (r record) get(names ...string) string { return strings.TrimSpace(r.cell(names...)) }
 
 // at is a cell by its place, for columns without a name.
 func (r record) at(i int) string {

@@ -1,6 +1,7 @@
 package imports
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/shopspring/decimal"
@@ -46,17 +47,31 @@ func joinSplit(r, before *Row) {
 	split(r)
 }
 
+// trading212Total is what the account was charged or credited. Older exports say the currency in the column's name: "Total (EUR)".
+func trading212Total(r record) (total, currency string) {
+	for _, name := range r.t.names {
+		if m := totalIn.FindStringSubmatch(name); m != nil {
+			return r.get(name), m[1]
+		}
+	}
+	return r.get("Total"), r.get("Currency (Total)")
+}
+
+var totalIn = regexp.MustCompile(`^Total \(([A-Z]{3})\)$`)
+
 func trading212Row(r record, row *Row) {
 	row.date(r.get("Time"))
 	row.ID, row.ISIN, row.Symbol, row.Name, row.Note = r.get("ID"), r.get("ISIN"), r.get("Ticker"), r.get("Name"), r.get("Notes")
 	row.Currency = r.get("Currency (Price / share)")
 	row.number(&row.Quantity, "shares", r.get("No. of shares"))
 	row.null(&row.Price, "price", r.get("Price / share"))
-	total, currency := r.get("Total", "Total (EUR)", "Total (GBP)"), r.get("Currency (Total)")
+	text, currency := trading212Total(r)
+	var total decimal.Decimal
+	row.number(&total, "total", text)
 	action := strings.ToLower(r.get("Action"))
 	sum := func(kind ledger.Type) {
 		row.Type, row.Price, row.Quantity, row.Symbol, row.Currency = kind, decimal.NullDecimal{}, decimal.Decimal{}, "", currency
-		row.null(&row.Amount, "total", total)
+		row.Amount = decimal.NewNullDecimal(total)
 	}
 	switch {
 	case strings.HasSuffix(action, "buy"):
@@ -64,7 +79,9 @@ func trading212Row(r record, row *Row) {
 	case strings.HasSuffix(action, "sell"):
 		row.Type = ledger.Sell
 	case strings.HasPrefix(action, "dividend"):
-		row.Type = ledger.Dividend
+		if row.Type = ledger.Dividend; total.IsNegative() { // the price, which counts, has no sign
+			row.bad("a dividend was taken back: enter it by hand")
+		}
 		if tax := r.get("Withholding tax"); r.get("Currency (Withholding tax)") == row.Currency {
 			row.number(&row.Tax, "withholding tax", tax)
 		}
@@ -74,6 +91,7 @@ func trading212Row(r record, row *Row) {
 		sum(ledger.Withdrawal)
 	case strings.Contains(action, "interest"):
 		sum(ledger.Interest)
+		row.interest(total)
 	case action == "stock split close":
 		row.Pair, row.Skip = "close", "a side of a split: the other row counts"
 	case action == "stock split open":
