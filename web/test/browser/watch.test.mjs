@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { createServer } from 'node:net';
 import { after, afterEach, before, test } from 'node:test';
 import { accessible, browser, demo, logIn, modes, moves, page, quiet, shot, tidy } from './harness.mjs';
 
@@ -20,6 +22,17 @@ async function as(n, mode = modes.light) {
   const p = await page(await b.newContext(mode));
   await logIn(p, d.url, d.user('user', n));
   return p;
+}
+
+/** Sets an alert with a webhook, whose secret is then shown once. @param {import('playwright-core').Page} p @param {string} threshold @param {string} webhook */
+async function alertWithWebhook(p, threshold, webhook) {
+  await p.click('[data-key=add]');
+  await p.fill('dialog [name=symbol]', 'AAPL');
+  await p.click('dialog button:has-text("Falls to")');
+  await p.fill('dialog [name=threshold]', threshold);
+  await p.fill('dialog [name=webhook]', webhook);
+  await p.click('dialog button.primary');
+  await p.click('dialog button:has-text("I have it")');
 }
 
 /** Symbols in the order of the page. @param {import('playwright-core').Page} p @param {string} wanted */
@@ -142,4 +155,51 @@ test('who was away is told once, in one sentence', async () => {
   assert.equal(await later.locator('.toast').count(), 0, 'counted, and not told again');
   quiet(p);
   quiet(later);
+});
+
+test('a message that a webhook has not taken is said with what came true, at once; this machine is not reached', async () => {
+  let reached = 0;
+  const receiver = createServer((socket) => { reached++; socket.destroy(); });
+  await new Promise((r) => receiver.listen(0, '127.0.0.1', () => r(undefined)));
+  try {
+    const p = await as(1);
+    await p.goto(`${d.url}/alerts`);
+    await alertWithWebhook(p, '99999', `https://localhost:${/** @type {import('node:net').AddressInfo} */ (receiver.address()).port}/hook`);
+    await p.waitForSelector('[data-firing]:has-text("AAPL fell to"):has-text("Webhook: the address is not a public one")');
+    await accessible(p, 'alerts whose webhook takes nothing');
+    await shot(p, 'alerts-webhook');
+    quiet(p);
+  } finally {
+    receiver.close();
+  }
+  assert.equal(reached, 0, 'a name that leads here is no way in');
+});
+
+test('an alert whose webhook has lost its secret says so, until the address is given again', async () => {
+  let own = await demo();
+  try {
+    const before = await page(await b.newContext(modes.light));
+    await logIn(before, own.url, own.user());
+    await before.goto(`${own.url}/alerts`);
+    await alertWithWebhook(before, '0.01', 'https://example.org/hook');
+    quiet(before);
+    await before.context().close();
+    await own.stop();
+    own = await demo({ data: own.data, env: { SECRET_KEY: randomBytes(32).toString('hex') } }); // and the one before is gone
+    const p = await page(await b.newContext(modes.light));
+    await logIn(p, own.url, own.user());
+    await p.goto(`${own.url}/alerts`);
+    const alert = p.locator('[data-alert]');
+    await alert.locator(':text("Webhook: its secret cannot be opened any more")').waitFor();
+    await accessible(p, 'an alert whose webhook has lost its secret');
+    await alert.locator('button[aria-label^=Edit]').click();
+    await p.click('dialog button.primary');
+    await p.click('dialog button:has-text("I have it")');
+    await alert.locator(':text("Webhook:")').waitFor({ state: 'detached' });
+    await alert.locator(':text("webhook")').waitFor();
+    quiet(p);
+  } finally {
+    await own.stop();
+    own.remove();
+  }
 });
