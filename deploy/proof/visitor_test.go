@@ -187,17 +187,30 @@ func (v *visitor) forget() {
 	v.client.Jar, _ = cookiejar.New(nil) // it fails for no options
 }
 
-// write adds one transaction.
-func (v *visitor) write(ctx context.Context) {
+// write adds one transaction and returns its id; "" where it was not taken.
+func (v *visitor) write(ctx context.Context) string {
 	v.mu.Lock()
 	portfolio := v.portfolio
 	v.sent = time.Now()
 	v.mu.Unlock()
-	ok := v.must(ctx, "ledger write", "POST", "/api/portfolios/"+portfolio+"/transactions", strconv.FormatInt(rand.Int64(), 36), map[string]string{
-		"type": "buy", "symbol": "AAPL", "quantity": "1", "price": "100", "currency": "USD", "executed_at": "2026-02-05T15:00:00Z"}, nil)
-	if ok {
+	var made struct{ ID string }
+	if v.must(ctx, "ledger write", "POST", "/api/portfolios/"+portfolio+"/transactions", strconv.FormatInt(rand.Int64(), 36), map[string]string{
+		"type": "buy", "symbol": "AAPL", "quantity": "1", "price": "100", "currency": "USD", "executed_at": "2026-02-05T15:00:00Z"}, &made) {
 		v.mu.Lock()
 		v.written++
+		v.mu.Unlock()
+	}
+	return made.ID
+}
+
+// takeBack deletes one transaction.
+func (v *visitor) takeBack(ctx context.Context, id string) {
+	v.mu.Lock()
+	portfolio := v.portfolio
+	v.mu.Unlock()
+	if v.must(ctx, "ledger deletion", "DELETE", "/api/portfolios/"+portfolio+"/transactions/"+id, "", nil, nil) {
+		v.mu.Lock()
+		v.written--
 		v.mu.Unlock()
 	}
 }
