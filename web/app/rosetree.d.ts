@@ -97,6 +97,10 @@ export declare class Prices extends Stream {
     constructor(symbols: Set<string>, maxHz: number | undefined, stop: (p: Prices) => void);
     /** @param {Quote[]} updates @param {boolean} snapshot */
     apply(updates: Quote[], snapshot: boolean): void;
+    /** @param {{symbol:string}[]} rejected of all that was asked for */
+    refused(rejected: {
+        symbol: string;
+    }[]): void;
     take(): Quote[] | undefined;
 }
 /** Events: snapshot, resync (a snapshot after a gap), change, valuation, gone. `holdings` is always whole. */

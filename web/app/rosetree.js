@@ -82,6 +82,11 @@ export class Prices extends Stream {
     this.emit(snapshot ? 'snapshot' : 'update', mine);
     this.emit('new');
   }
+  /** @param {{symbol:string}[]} rejected of all that was asked for */
+  refused(rejected) {
+    const mine = rejected.filter((r) => this.symbols.has(r.symbol));
+    if (mine.length) this.emit('rejected', mine);
+  }
   take() {
     if (!this.#fresh.size) return;
     const quotes = [...this.#fresh.values()];
@@ -340,20 +345,20 @@ export class Rosetree extends Emitter {
       case 'pong': this.rtt = performance.now() - this.#pingAt; this.#pingAt = 0; break;
       case 'prices': for (const p of this.#prices) p.apply(m.updates, !!m.snapshot); break;
       case 'portfolio': case 'valuation': this.#portfolios.get(m.portfolio)?.apply(m); break;
-      case 'subscribed': if (m.rejected?.length) for (const p of this.#prices) p.emit('rejected', m.rejected); break;
+      case 'subscribed': for (const p of this.#prices) p.refused(m.rejected ?? []); break;
       case 'result': this.#settle(m.id)?.done(m.result); break;
-      case 'error': this.#failed(m); break;
+      case 'error': if (this.#failed(m)) return this.emit('message', m); break;
     }
     if (!['result', 'state', 'ended'].includes(m.type)) this.emit(m.type, m);
     this.emit('message', m);
   }
 
-  /** @param {Message} m */
+  /** @param {Message} m @returns {boolean} whether a call waited for it */
   #failed(m) {
-    const call = this.#settle(m.id);
-    if (call) return call.fail(new RosetreeError(m.error));
-    const id = /^portfolio:(.*)/.exec(m.id)?.[1];
+    const call = this.#settle(m.id), id = /^portfolio:(.*)/.exec(m.id)?.[1];
     if (id) this.#portfolios.get(id)?.emit('gone', m.error);
+    call?.fail(new RosetreeError(m.error));
+    return !!call;
   }
 
   /** @param {Message} m */

@@ -1,1 +1,1 @@
-import"./chunk-5LPVK3VE.js";
+import"./chunk-H4ZOTLXZ.js";

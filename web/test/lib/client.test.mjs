@@ -191,6 +191,20 @@ test('a portfolio is held whole: snapshot, valuation, change, removal, resync', 
   c.close();
 });
 
+test('who hears of what is refused: the call, the stream that wanted the symbol, and else whoever listens for errors', async () => {
+  const c = await live(), heard = /** @type {any[]} */ ([]);
+  c.on('error', (m) => heard.push(m.error.code));
+  c.prices(['NOPE', 'A']).on('rejected', (r) => heard.push(r));
+  c.prices(['A']).on('rejected', (r) => heard.push(r));
+  FakeSocket.last.says({ type: 'subscribed', channel: 'prices', symbols: ['A'], rejected: [{ symbol: 'NOPE', code: 'unknown_symbol' }] });
+  const call = assert.rejects(c.call('transaction.add'), { code: 'invalid' });
+  FakeSocket.last.says({ id: FakeSocket.last.of('call')[0].id, type: 'error', error: { code: 'invalid', message: 'no' } });
+  FakeSocket.last.says({ type: 'error', error: { code: 'bad_request', message: 'what?' } });
+  await call;
+  assert.deepEqual(heard, [[{ symbol: 'NOPE', code: 'unknown_symbol' }], 'bad_request']);
+  c.close();
+});
+
 test('calls: result, error with its field, timeout', async () => {
   const c = await live();
   const ok = c.call('portfolio.list');
