@@ -40,7 +40,12 @@ of an exchange. The keys of feeds come from the environment.`,
 			if err != nil {
 				return err
 			}
-			defer func() { err = errors.Join(err, file.Close()) }()
+			defer func() {
+				err = errors.Join(err, file.Close())
+				if info, _ := os.Stat(args[1]); err != nil && info != nil && info.Size() == 0 {
+					err = errors.Join(err, os.Remove(args[1])) // or the next try would find it there
+				}
+			}()
 			return recordPrices(cmd, args[0], length, file)
 		},
 	}

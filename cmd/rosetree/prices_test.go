@@ -27,6 +27,9 @@ func TestPricesAreRecordedAndPlayedAgain(t *testing.T) {
 	if code := run(t.Context(), []string{"prices", "record", "coinbse", file + "2"}); code != 1 {
 		t.Errorf("a feed that there is not: %d", code)
 	}
+	if _, err := os.Stat(file + "2"); err == nil {
+		t.Error("what recorded nothing has left a file")
+	}
 }
 
 // A program with the feed role streams ticks over its socket: up to WS_CALLS messages are under way, and each answer makes
