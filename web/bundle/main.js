@@ -1,1 +1,1 @@
-import"./chunk-H4ZOTLXZ.js";
+import"./chunk-INZFPB5J.js";

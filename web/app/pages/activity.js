@@ -80,7 +80,7 @@ function Quick({ id, done }) {
     if (!read.entry) return setError(read.wrong ?? '');
     try {
       const added = await client.call('transaction.add', { portfolio: id, ...read.entry }, { idempotencyKey: crypto.randomUUID() });
-      setLine('');
+      setLine((now) => (now === line ? '' : now)); // the row is there before the answer: the next one may have been typed
       toast(`${named[read.entry.type]} added`, 'Undo', () => undo(id, added.id, done));
       done();
     } catch (err) {

@@ -94,7 +94,7 @@ function Add({ list, put }) {
     const { rejected } = await client.call('price.last', { symbols: [s] });
     if (rejected.length) throw Object.assign(new Error(`Nobody here knows ${s}`), { field: 'symbol' });
     await put({ symbols: [...list.symbols, s] });
-    el.reset();
+    if (el.symbol.value === symbol) el.reset(); // the row is there before the answer: the next one may have been typed
   });
   return html`<form class="pad row add" onSubmit=${form.submit}><div class="grow"><${SymbolField} label="Add a symbol" autofocus=${false} error=${form.error} /></div><button class="btn primary" disabled=${form.busy}>Add</button>
     <${Trouble} error=${form.error} fields=${['symbol']} /></form>`;

@@ -45,11 +45,16 @@ test('a watchlist: made, filled, with live prices, in an order of one\'s own, th
   await p.click('button:has-text("Make a watchlist")');
   await p.fill('dialog [name=name]', 'Ideas');
   await p.click('dialog button.primary');
+  let free = () => {}, held = Promise.resolve();
+  await p.route('**/api/watchlists/*', async (r) => { await held; await r.continue(); });
   for (const s of ['AAPL', 'btc-usd', 'MSFT']) {
     await p.fill('[name=symbol]', s);
+    free(); // the one before is answered when the next is typed already
+    held = new Promise((answer) => { free = () => answer(); });
     await p.click('.add button.primary');
     await p.waitForSelector(`.watch tr[data-row="${s.toUpperCase()}"]`);
   }
+  free();
   await p.fill('[name=symbol]', 'NOSUCH');
   await p.click('.add button.primary');
   await p.waitForSelector('.field.bad:has-text("Nobody here knows NOSUCH")');

@@ -1,0 +1,7 @@
+import{a as m,b as h}from"./chunk-S2ZTM3FN.js";import{H as p,M as $,a as r,b as d,e as a,h as c,s as l}from"./chunk-INZFPB5J.js";function f(){let[o,i]=r(Date.now());d(()=>(document.title="Status \xB7 Rosetree",$.on("notice",()=>t.again())),[]);let t=p(()=>c("/api/notices"),[]),s=m(()=>{i(Date.now()),t.again()}),e=!!t.data?.now.some(w=>w.level==="critical"),u=s.state==="down"?"down":"degraded";return a`<div class="pagehead"><h1>Status</h1><span class="soft small">checked ${l(o,{timeStyle:"medium"})}, every ten seconds</span></div>
+    <${h} of=${e?{...s,state:u}:s}>${e&&a`<${n} id="now" title="Now" list=${t.data.now} />`}<//>
+    ${t.data?a`${!e&&a`<${n} id="now" title="Now" list=${t.data.now} none="No notice." />`}
+      ${t.data.planned.length>0&&a`<${n} id="planned" title="Planned" list=${t.data.planned} />`}
+      <${n} id="past" title="The last 14 days" list=${t.data.past} none="Nothing happened." />`:t.error&&a`<p class="problem">Notices cannot be read now: ${t.error.message}</p>`}`}var n=({id:o,title:i,list:t,none:s})=>a`<section class="card" aria-labelledby=${o}><header><h2 id=${o}>${i}</h2></header>
+  ${t.length?a`<ul class="parts">${t.map(e=>a`<li key=${e.id}><span class=${`tag ${e.level==="critical"?"bad":e.level==="warning"?"warn":""}`}>${e.level}</span>
+    <span class="grow">${e.text}<br /><span class="soft small">${l(e.from)}${e.until?` \u2013 ${l(e.until)}`:""}</span></span></li>`)}</ul>`:a`<p class="pad soft">${s}</p>`}</section>`;export{f as default};
