@@ -48,6 +48,7 @@ func newCluster(w *watcher, client *redis.ClusterClient) *cluster {
 	w.prefix = keyspacePrefix(0)
 	c.lost = newNode(w, "none", func() string { return canaryPrefix },
 		func(context.Context, string) (*redis.Client, error) { return nil, errNoMaster })
+	c.lost.spare = true
 	for slot := range c.owners {
 		c.owners[slot] = c.lost
 	}

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/redis/go-redis/v9"
 
 	"rosetree/internal/devstack"
@@ -115,6 +117,29 @@ func TestWatch_AClusterIsHeardOnEveryMaster(t *testing.T) {
 	if n := e.count(); n != 3 {
 		t.Errorf("%d sessions were closed, three were revoked", n)
 	}
+}
+
+// Where every slot has its master nothing is blind, whatever stands in for a master; the alert would never end.
+func TestWatch_AClusterIsBlindOnlyWhereSessionsHaveNoMaster(t *testing.T) {
+	e := newClusterEnv(t)
+	none := e.w.place.(*cluster).lost
+	shown := func() (blind, seconds float64) {
+		var gauge, counter dto.Metric
+		if err := errors.Join(e.w.met.blind.WithLabelValues(none.name).Write(&gauge), e.w.met.blindTime.WithLabelValues(none.name).Write(&counter)); err != nil {
+			t.Fatal(err)
+		}
+		return gauge.GetGauge().GetValue(), counter.GetCounter().GetValue()
+	}
+	if blind, seconds := shown(); blind != 0 || seconds != 0 {
+		t.Errorf("blind %v, for %v s", blind, seconds)
+	}
+	e.w.mu.Lock()
+	s := e.w.sessions[e.all[0].Session]
+	e.w.mu.Unlock()
+	none.add(s)
+	e.within(10*time.Second, "a session without a master to be told of", func() bool { blind, seconds := shown(); return blind == 1 && seconds > 0 })
+	none.remove(s)
+	e.within(10*time.Second, "the end of that", func() bool { blind, _ := shown(); return blind == 0 })
 }
 
 func TestR5_NotificationsAreSwitchedOffInACluster(t *testing.T) {

@@ -23,6 +23,7 @@ type node struct {
 	breaker   *breaker
 	lostTouch func() // called whenever the node becomes blind
 	many      bool   // one EXISTS may name many keys (not in a cluster)
+	spare     bool   // has no Redis: it is blind only while sessions are here for want of one
 
 	mu    sync.Mutex
 	want  map[SessionID]*watched // guarded by mu
@@ -155,13 +156,24 @@ func (n *node) goLive() {
 	defer n.mu.Unlock()
 	n.countBlind()
 	n.live = true
-	n.w.met.blind.WithLabelValues(n.name).Set(0)
+	n.showBlind()
+}
+
+// deaf says whether sessions could end unheard. The caller holds mu.
+func (n *node) deaf() bool { return !n.live && (!n.spare || len(n.want) > 0) }
+
+func (n *node) showBlind() {
+	shown := 0.0
+	if n.deaf() {
+		shown = 1
+	}
+	n.w.met.blind.WithLabelValues(n.name).Set(shown)
 }
 
 // countBlind adds to the time without events what has gone by since it was last called. The caller holds mu.
 func (n *node) countBlind() {
 	now := time.Now()
-	if !n.live {
+	if n.deaf() {
 		n.w.met.blindTime.WithLabelValues(n.name).Add(now.Sub(n.dark).Seconds())
 	}
 	n.dark = now
@@ -169,15 +181,15 @@ func (n *node) countBlind() {
 
 func (n *node) goBlind() (wasLive bool) {
 	n.mu.Lock()
+	defer n.mu.Unlock()
 	r := n.round
 	n.round = nil
 	n.countBlind()
 	wasLive, n.live = n.live, false
+	n.showBlind()
 	if r != nil {
 		r.release()
 	}
-	n.mu.Unlock()
-	n.w.met.blind.WithLabelValues(n.name).Set(1)
 	return wasLive
 }
 
@@ -191,12 +203,13 @@ func (n *node) canaryMoved() {
 	}
 }
 
-// staysBlind says so, and counts the time.
+// staysBlind says so, counts the time and shows it: sessions may have come or gone.
 func (n *node) staysBlind() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if !n.live {
 		n.countBlind()
+		n.showBlind()
 	}
 	return !n.live
 }
