@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -116,29 +115,12 @@ func awaitGone(t *testing.T, pids []int) {
 // ask sends a request as the bearer of token and reads the JSON answer.
 func (d *runningDemo) ask(t *testing.T, method, path, token string, body any, into any) {
 	t.Helper()
-	raw, err := json.Marshal(body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req, err := http.NewRequest(method, d.URL+path, bytes.NewReader(raw))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
 	if method == http.MethodGet {
-		req.Body, req.ContentLength = http.NoBody, 0
+		body = nil
 	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode >= 300 {
-		t.Fatalf("%s %s: %s %v %s", method, path, resp.Status, err, answer)
+	status, _, answer := (&house{t: t, url: d.URL}).send(method, path, token, body)
+	if status >= 300 {
+		t.Fatalf("%s %s: %d %s", method, path, status, answer)
 	}
 	if err := json.Unmarshal(answer, into); into != nil && err != nil {
 		t.Fatalf("%s %s: %v in %s", method, path, err, answer)

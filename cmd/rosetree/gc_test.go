@@ -45,7 +45,7 @@ func TestGarbageMadeInHasteHasRoomUntilItIsOver(t *testing.T) {
 		return read[0].Value.Uint64()
 	}
 	eventually(t, "little room while little happens", func() bool { return percent() < 30 })
-	eventually(t, "more of it in haste", func() bool { garbage = make([]byte, 1<<20); return percent() >= 100 })
+	eventually(t, "more of it in haste", func() bool { garbage = make([]byte, 8<<20); return percent() >= 100 })
 	eventually(t, "little again", func() bool { return percent() < 30 })
 	runtime.KeepAlive(living)
 }

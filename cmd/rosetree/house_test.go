@@ -87,10 +87,15 @@ func (h *house) enter(path, email string, want int) *person {
 		Session struct{ ID string }
 		Tokens  struct{ Access string }
 	}
-	h.do("POST", path, "", map[string]any{"email": email, "password": password, "transport": "bearer"}, want, &out)
-	if !strings.HasPrefix(out.Tokens.Access, "rt1.") {
-		h.t.Fatalf("no session token for %s", email)
-	}
+	body := map[string]any{"email": email, "password": password, "transport": "bearer"}
+	h.do("POST", path, "", body, want, &out)
+	eventually(h.t, "a session's token for "+email, func() bool { // while Redis is slow a log-in gives another
+		if strings.HasPrefix(out.Tokens.Access, "rt1.") {
+			return true
+		}
+		h.do("POST", "/api/auth/login", "", body, 200, &out)
+		return false
+	})
 	return &person{house: h, email: email, id: out.User.ID, token: out.Tokens.Access, session: out.Session.ID}
 }
 
@@ -127,7 +132,20 @@ func (h *house) do(method, path, token string, body any, want int, out any) http
 	return header
 }
 
+// send is try for as long as a person would: on a busy machine Redis may take longer than the tenth of a second that is waited for it,
+// and whoever is told "unavailable" is told to try again.
 func (h *house) send(method, path, token string, body any) (int, http.Header, []byte) {
+	h.t.Helper()
+	for until := time.Now().Add(10 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		status, header, answer := h.try(method, path, token, body)
+		if status != http.StatusServiceUnavailable || !bytes.Contains(answer, []byte(`"code":"unavailable"`)) || time.Now().After(until) {
+			return status, header, answer
+		}
+		h.t.Logf("%s %s: %s", method, path, answer)
+	}
+}
+
+func (h *house) try(method, path, token string, body any) (int, http.Header, []byte) {
 	h.t.Helper()
 	var reader io.Reader
 	switch b := body.(type) {
@@ -175,10 +193,15 @@ func (p *person) socket() *socket {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.t.Context(), 10*time.Second)
 	defer cancel()
-	ws, _, err := websocket.Dial(ctx, p.url+"/ws", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + p.token}}})
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	var ws *websocket.Conn
+	eventually(p.t, "a socket", func() bool {
+		made, res, err := websocket.Dial(ctx, p.url+"/ws", &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + p.token}}})
+		if err != nil && (res == nil || res.StatusCode != http.StatusServiceUnavailable) {
+			p.t.Fatal(err)
+		}
+		ws = made
+		return err == nil
+	})
 	ws.SetReadLimit(1 << 20)
 	p.t.Cleanup(func() { ws.CloseNow() })
 	return &socket{p.t, ws}
