@@ -164,7 +164,7 @@ type life struct {
 	t       *testing.T
 	h       *house
 	readers []*reader
-	ended   map[string]time.Time
+	ended   sync.Map // session → time.Time, the first
 }
 
 type reader struct {
@@ -177,7 +177,7 @@ type reader struct {
 }
 
 func runLife(t *testing.T, script []byte) {
-	l := &life{t: t, h: newHouse(t, Config{SocketsPerUser: 5, MessagesPerSecond: 1000}), ended: map[string]time.Time{}}
+	l := &life{t: t, h: newHouse(t, Config{SocketsPerUser: 5, MessagesPerSecond: 1000})}
 	l.h.market.tick("1", "A", "B", "C")
 	for i := 0; i+1 < len(script); i += 2 {
 		l.step(script[i], int(script[i+1]))
@@ -213,9 +213,7 @@ func (l *life) step(op byte, arg int) {
 	case 'r':
 		id := fmt.Sprintf("s%d", arg%4)
 		l.h.sessions.end(auth.SessionID(id), auth.End{Reason: auth.EndRevoked})
-		if _, twice := l.ended[id]; !twice {
-			l.ended[id] = time.Now()
-		}
+		l.ended.LoadOrStore(id, time.Now())
 		time.Sleep(time.Millisecond)
 		return
 	}
@@ -305,7 +303,7 @@ func (r *reader) follow(l *life) {
 				l.t.Errorf("%s: update %v after %v", s, n, r.numbers[s])
 			}
 			r.numbers[s] = n
-			if end, over := l.ended[r.session]; over && int64(u["t"].(float64)) > end.UnixMilli() {
+			if end, over := l.ended.Load(r.session); over && int64(u["t"].(float64)) > end.(time.Time).UnixMilli() {
 				l.t.Errorf("data of after the end of %s", r.session)
 			}
 		}
