@@ -197,33 +197,40 @@ func TestLegacy_TheIssuersOutageIsNotOurs(t *testing.T) {
 	token := func(kid string) string {
 		return i.sign(t, jwt.SigningMethodRS256, i.rsa, kid, legacyClaimsOf(uuid.NewString()))
 	}
+	keys := s.auth.legacy.keys
+	later := func(fetched time.Time) { // as after the pause between two fetches
+		keys.mu.Lock()
+		defer keys.mu.Unlock()
+		keys.tried, keys.fetched = time.Time{}, fetched
+	}
 	i.down.Store(true)
 	if _, _, err := s.ask(token("rsa-1")); code(err) != "unavailable" {
 		t.Errorf("without any key: %v", err)
 	}
 	i.down.Store(false)
-	s.auth.legacy.keys.tried = time.Time{}
+	later(time.Time{})
 	if _, _, err := s.ask(token("rsa-1")); err != nil {
 		t.Errorf("the first key: %v", err)
 	}
 	i.down.Store(true)
-	s.auth.legacy.keys.fetched = time.Now().Add(-time.Hour)
+	hits := i.hits.Load()
+	later(time.Now().Add(-time.Hour))
 	if _, _, err := s.ask(token("rsa-1")); err != nil {
 		t.Errorf("a known key in an outage: %v", err)
 	}
+	s.within(10*time.Second, "the fetch beside it", func() bool { return i.hits.Load() > hits })
+	keys.fetching.Lock() // until it is over
 	i.down.Store(false)
 	i.kid.Store("rsa-2") // rotated
-	time.Sleep(50 * time.Millisecond)
-	s.auth.legacy.keys.mu.Lock()
-	s.auth.legacy.keys.tried = time.Time{}
-	s.auth.legacy.keys.mu.Unlock()
+	later(time.Now().Add(-time.Hour))
+	keys.fetching.Unlock()
 	if _, _, err := s.ask(token("rsa-2")); err != nil {
 		t.Errorf("a rotated key: %v", err)
 	}
 	if _, _, err := s.ask(token("rsa-1")); code(err) != "unauthenticated" {
 		t.Errorf("a key that was taken away: %v", err)
 	}
-	hits := i.hits.Load()
+	hits = i.hits.Load()
 	for range 50 {
 		s.ask(token("unknown"))
 	}
