@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -60,17 +59,25 @@ func TestGuard_TokensThatDoNotCountAreNotSlowValidations(t *testing.T) {
 		t.Fatal(err)
 	}
 	const held = 1500 * time.Millisecond
-	let := make(chan struct{})
+	var err error
+	var validated, took time.Duration
+	done := make(chan struct{})
 	go func() {
-		defer close(let)
-		time.Sleep(held)
-		_, _ = conn.Exec(context.Background(), `ROLLBACK`)
+		defer close(done)
+		began := time.Now()
+		_, err = s.auth.verify(t.Context(), credential{form: formSession, raw: g.Tokens.Access}, "", &validated)
+		took = time.Since(began)
 	}()
-	defer func() { <-let }()
-	var validated time.Duration
-	began := time.Now()
-	_, err := s.auth.verify(t.Context(), credential{form: formSession, raw: g.Tokens.Access}, "", &validated)
-	if took := time.Since(began); api.ProblemOf(err).Status != 401 || took < held/2 || validated <= 0 || validated > took/2 {
+	s.within(10*time.Second, "the session's row to be waited for", func() (waits bool) {
+		err := conn.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'app.sessions'::regclass AND mode = 'AccessShareLock' AND NOT granted)`).Scan(&waits)
+		return err == nil && waits
+	})
+	time.Sleep(held)
+	if _, err := conn.Exec(t.Context(), `ROLLBACK`); err != nil {
+		t.Fatal(err)
+	}
+	<-done
+	if api.ProblemOf(err).Status != 401 || took < held/2 || validated <= 0 || validated > took/2 {
 		t.Errorf("%v after %v, of which %v count", err, took, validated)
 	}
 }
