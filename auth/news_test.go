@@ -19,12 +19,15 @@ func TestNews_OfSessionsAndSwitchesReachWhoLooks(t *testing.T) {
 	two.seedUser("ada@example.test", RoleUser)
 	c, g := two.login("ada@example.test", "bearer")
 	c.want(204, "", "POST", "/api/auth/logout", nil)
-	for n := range sessions { // that it began is told by way of Redis, where nobody may listen yet
-		if n.ID == g.Session.ID && n.Event == "ended" {
-			if n.Reason != EndSignedOut || n.By != "user" {
+	for heard, late := false, time.After(10*time.Second); !heard; { // that it began is told by way of Redis, where nobody may listen yet
+		select {
+		case n := <-sessions:
+			heard = n.ID == g.Session.ID && n.Event == "ended"
+			if heard && (n.Reason != EndSignedOut || n.By != "user") {
 				t.Errorf("%+v", n)
 			}
-			break
+		case <-late:
+			t.Fatal("the end of the other server's session was not heard")
 		}
 	}
 	two.turn(Override{Percentage: new(50.0)})
