@@ -60,7 +60,7 @@ func TestBreaker_AFrozenRedisHoldsNobodyAndComesBackWithTheLedger(t *testing.T) 
 	}
 	e.revoke(Target{Kind: KindSession, Session: all[1].Session})
 	r.Thaw(t)
-	e.within(6*time.Second, "the breaker to close", func() bool { return !br.isOut() })
+	e.within(10*time.Second, "the breaker to close", func() bool { return !br.isOut() })
 	if n := e.admin.Exists(t.Context(), sessionKey(all[1].Session)).Val(); n != 0 {
 		t.Error("Redis is trusted before it was told of a revocation")
 	}

@@ -82,7 +82,7 @@ func TestAnErasedAccountLeavesNothingAndItsSessionsEnd(t *testing.T) {
 	}
 	first.want(http.StatusNoContent, "", "POST", "/api/auth/erase", map[string]string{"password": goodPassword, "confirm": "gone@example.com"})
 
-	s.within(3*time.Second, "the other session to end", func() bool { return second.do("GET", "/api/auth/sessions", nil).status == http.StatusUnauthorized })
+	s.within(10*time.Second, "the other session to end", func() bool { return second.do("GET", "/api/auth/sessions", nil).status == http.StatusUnauthorized })
 	// News that a portfolio is gone waits in the outbox for the relay; it names rows and holds none.
 	if _, err := superuser(t, s.db).Exec(t.Context(), "delete from app.portfolio_outbox"); err != nil {
 		t.Fatal(err)

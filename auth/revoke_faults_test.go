@@ -93,7 +93,7 @@ func TestR15_AStaleReplicaBringsNothingBack(t *testing.T) {
 	if _, _, err := e.w.watch(t.Context(), all[3], func(End) {}); problemCode(err) != "session_revoked" {
 		t.Errorf("the revoked session came back: %v", err)
 	}
-	e.within(5*time.Second, "the new master to be told", func() bool {
+	e.within(10*time.Second, "the new master to be told", func() bool {
 		return heir.Exists(t.Context(), sessionKey(all[3].Session)).Val() == 0
 	})
 	e.live()
@@ -172,7 +172,7 @@ func TestR17_RedisHearsOfItBeforeItIsTrustedAgain(t *testing.T) {
 	s.redis.Freeze(t)
 	s.one.revoke(Target{Kind: KindSession, Session: all[3].Session})
 	s.redis.Thaw(t)
-	s.one.within(5*time.Second, "Redis to forget the session", func() bool {
+	s.one.within(10*time.Second, "Redis to forget the session", func() bool {
 		return s.one.admin.Exists(t.Context(), sessionKey(all[3].Session)).Val() == 0
 	})
 }
@@ -239,7 +239,7 @@ func TestR18_AGroupOfRevocationsLosesItsConnection(t *testing.T) {
 		revoked.Go(func() { s.revoke(Target{Kind: KindSession, Session: p.Session}) })
 	}
 	killed := 0
-	s.within(5*time.Second, "writers to be waiting and to be killed", func() bool {
+	s.within(10*time.Second, "writers to be waiting and to be killed", func() bool {
 		killed += count(`SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()`)
 		return killed >= recordWriters
 	})

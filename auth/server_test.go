@@ -82,7 +82,7 @@ func joinServerBy(t *testing.T, cfg Config, rdb redis.UniversalClient, r *devsta
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.auth.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
-	s.within(5*time.Second, "the server to be ready", func() bool {
+	s.within(10*time.Second, "the server to be ready", func() bool {
 		_, err := s.auth.switches.now()
 		return err == nil && s.auth.ends.ledger.isLoaded()
 	})

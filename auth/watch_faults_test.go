@@ -114,7 +114,7 @@ func TestR6_FlushAllClosesEverybody(t *testing.T) {
 	f := newFaulty(t, devstack.Test(t).Redis(t))
 	at := time.Now()
 	f.admin.FlushAll(t.Context())
-	f.within(5*time.Second, "all to be closed", func() bool { return f.count() == len(f.all) })
+	f.within(10*time.Second, "all to be closed", func() bool { return f.count() == len(f.all) })
 	f.closed(f.victim.Session, at, bar)
 }
 
@@ -122,7 +122,7 @@ func TestR6_SwapDBClosesEverybody(t *testing.T) {
 	f := newFaulty(t, devstack.Test(t).Redis(t))
 	at := time.Now()
 	f.admin.Do(t.Context(), "SWAPDB", 0, 1)
-	f.within(5*time.Second, "all to be closed", func() bool { return f.count() == len(f.all) })
+	f.within(10*time.Second, "all to be closed", func() bool { return f.count() == len(f.all) })
 	f.closed(f.victim.Session, at, bar)
 }
 
@@ -162,7 +162,7 @@ func TestR8_RedisDiesAndComesBackEmpty(t *testing.T) {
 	}
 	f.redis.Restart(t, false)
 	at := time.Now()
-	f.within(5*time.Second, "all to be closed", func() bool { return f.count() == len(f.all) })
+	f.within(10*time.Second, "all to be closed", func() bool { return f.count() == len(f.all) })
 	f.closed(f.victim.Session, at, bar)
 }
 
