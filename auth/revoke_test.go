@@ -48,6 +48,17 @@ func newRevokeEnv(t *testing.T, r *devstack.Redis, d devstack.DB, server string)
 	return joinRevokeEnv(t, rdb, r.Client(t), openDB(t, d), server)
 }
 
+// watchedSessions is one server that watches n sessions, which made makes.
+func watchedSessions(t *testing.T, made func(testing.TB, redis.UniversalClient, int) []Principal, n int) (*revokeEnv, []Principal) {
+	t.Helper()
+	env := devstack.Test(t)
+	e := newRevokeEnv(t, env.Redis(t), env.Database(t, migrate), "one")
+	all := made(t, e.admin, n)
+	e.live()
+	e.watchAll(all)
+	return e, all
+}
+
 func joinRevokeEnv(t *testing.T, rdb, admin redis.UniversalClient, db *DB, server string) *revokeEnv {
 	t.Helper()
 	return blindRevokeEnv(t, rdb, admin, db, server, 30*time.Second)
@@ -64,7 +75,7 @@ func blindRevokeEnv(t *testing.T, rdb, admin redis.UniversalClient, db *DB, serv
 	done := make(chan struct{})
 	go func() { defer close(done); rv.run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
-	e.within(5*time.Second, "the ledger to be read", rv.ledger.isLoaded)
+	e.within(10*time.Second, "the ledger to be read", rv.ledger.isLoaded)
 	return e
 }
 
@@ -83,7 +94,7 @@ func (e *revokeEnv) revoke(t Target) (Receipt, time.Time) {
 func (e *revokeEnv) report(id int64, servers int) Report {
 	e.t.Helper()
 	var rep Report
-	e.within(2*time.Second, fmt.Sprintf("%d receipts", servers), func() (ok bool) {
+	e.within(10*time.Second, fmt.Sprintf("%d receipts", servers), func() (ok bool) {
 		var err error
 		if rep, err = e.rv.receipts.report(e.t.Context(), id); err != nil {
 			e.t.Fatal(err)
@@ -114,7 +125,7 @@ func TestRevoke_ClosesOnEveryServerWithReceipts(t *testing.T) {
 	rep := one.report(receipt.ID, 2)
 	for _, s := range rep.Servers {
 		t.Logf("%+v", s)
-		if s.Sockets != 1 || s.Millis > 500 || len(s.Each) != 1 || s.Each[0] > s.Millis {
+		if s.Sockets != 1 || s.Millis > millis(500*time.Millisecond+slack()) || len(s.Each) != 1 || s.Each[0] > s.Millis {
 			t.Errorf("receipt of %s: %+v", s.Server, s)
 		}
 	}
@@ -125,12 +136,12 @@ func TestRevoke_ClosesOnEveryServerWithReceipts(t *testing.T) {
 		t.Error("the key is still in Redis")
 	}
 	if _, denied := two.rv.denied.check(all[3]); !denied {
-		two.within(time.Second, "the other server's denylist", func() bool { _, d := two.rv.denied.check(all[3]); return d })
+		two.within(10*time.Second, "the other server's denylist", func() bool { _, d := two.rv.denied.check(all[3]); return d })
 	}
 }
 
 // sessionsOf makes n sessions of one user.
-func sessionsOf(t *testing.T, rdb redis.UniversalClient, n int) []Principal {
+func sessionsOf(t testing.TB, rdb redis.UniversalClient, n int) []Principal {
 	t.Helper()
 	all := principals(t, rdb, 1)
 	for len(all) < n {
@@ -147,11 +158,7 @@ func sessionsOf(t *testing.T, rdb redis.UniversalClient, n int) []Principal {
 }
 
 func TestRevoke_AUserButOneSession(t *testing.T) {
-	env := devstack.Test(t)
-	e := newRevokeEnv(t, env.Redis(t), env.Database(t, migrate), "one")
-	all := sessionsOf(t, e.admin, 5)
-	e.live()
-	e.watchAll(all)
+	e, all := watchedSessions(t, sessionsOf, 5)
 	receipt, at := e.revoke(Target{Kind: KindUser, User: all[0].User, Keep: all[2].Session})
 	if receipt.Sessions != 4 || receipt.Sockets != 4 {
 		t.Errorf("receipt %+v", receipt)
@@ -176,12 +183,8 @@ func TestRevoke_AUserButOneSession(t *testing.T) {
 
 // A script that ends all sessions of a user at once keeps Redis from everybody else's prices.
 func TestRevoke_AUserOfManySessionsEndsInParts(t *testing.T) {
-	env := devstack.Test(t)
-	e := newRevokeEnv(t, env.Redis(t), env.Database(t, migrate), "one")
-	all := sessionsOf(t, e.admin, 2*endAtOnce+2)
-	stays, others := all[len(all)-1], all[:len(all)-1] // behind the first part
-	e.live()
-	e.watchAll(all)
+	e, all := watchedSessions(t, sessionsOf, 2*endAtOnce+2)
+	stays, others := all[len(all)-1], all[:len(all)-1]             // behind the first part
 	e.admin.ConfigSet(t.Context(), "slowlog-log-slower-than", "0") // all of them
 	e.admin.ConfigSet(t.Context(), "slowlog-max-len", "100000")
 	receipt, _ := e.revoke(Target{Kind: KindUser, User: stays.User, Keep: stays.Session})
@@ -228,11 +231,7 @@ func TestRevoke_WhatIsLeftAfterTheFirstPartIsNotBelieved(t *testing.T) {
 }
 
 func TestRevoke_Everybody(t *testing.T) {
-	env := devstack.Test(t)
-	e := newRevokeEnv(t, env.Redis(t), env.Database(t, migrate), "one")
-	all := principals(t, e.admin, 300)
-	e.live()
-	e.watchAll(all)
+	e, _ := watchedSessions(t, principals, 300)
 	receipt, _ := e.revoke(Target{Kind: KindAll})
 	if receipt.Sessions != 300 || receipt.Sockets != 300 || e.count() != 300 {
 		t.Errorf("receipt %+v, %d told", receipt, e.count())
@@ -241,11 +240,7 @@ func TestRevoke_Everybody(t *testing.T) {
 
 // The feed has taken the row and has closed nothing yet when whoever revoked counts.
 func TestRevoke_TheReceiptCountsWhatTheFeedIsClosing(t *testing.T) {
-	env := devstack.Test(t)
-	e := newRevokeEnv(t, env.Redis(t), env.Database(t, migrate), "one")
-	all := principals(t, e.admin, 20)
-	e.live()
-	e.watchAll(all)
+	e, all := watchedSessions(t, principals, 20)
 	r, err := e.rv.row(Target{Kind: KindAll}, admin, Reason{Text: "a test"})
 	if err != nil {
 		t.Fatal(err)
@@ -290,11 +285,7 @@ func TestRevoke_WhatAPersonWritesIntoTheTableCounts(t *testing.T) {
 
 // TestR26 holds a transaction open that has taken an id, lets a later id commit, and expects the first one all the same.
 func TestR26_OutOfOrderIDsInTheLedgerAreNotLost(t *testing.T) {
-	env := devstack.Test(t)
-	e := newRevokeEnv(t, env.Redis(t), env.Database(t, migrate), "one")
-	all := principals(t, e.admin, 3)
-	e.live()
-	e.watchAll(all)
+	e, all := watchedSessions(t, principals, 3)
 	insert := func(tx pgx.Tx, p Principal) error {
 		_, err := tx.Exec(context.Background(), `INSERT INTO app.revocations (kind, subject, reason, actor, until) VALUES ('sid', $1, 'session_revoked', 'test', clock_timestamp() + interval '1 hour')`, string(p.Session))
 		return err
