@@ -207,7 +207,7 @@ func decodeSession(session *redis.SliceCmd, left *redis.DurationCmd, epoch *redi
 		user: UserID(f.text(0)), role: Role(f.text(1)),
 		issued: f.time(3), authAt: f.time(4), expires: f.expires(5, 6, 7),
 	}
-	if left.Val() > 0 {
+	if left.Val() >= 0 { // 0: in its last millisecond
 		h.expires = time.Now().Add(left.Val())
 	}
 	generation, current := f.number(2), parseInt(epoch.Val())
